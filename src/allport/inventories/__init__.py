@@ -1,0 +1,1 @@
+"""What is asked: item banks, keys, scales, norms and importers."""

@@ -1,0 +1,197 @@
+"""What is asked: inventories, their items and their response scales."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
+
+from allport.errors import InventoryError
+from allport.files import sha256_of
+
+__all__ = ["Facet", "Inventory", "Item", "Option", "Trait"]
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Option(_Frozen):
+    """One answer that can be given."""
+
+    text: Text
+    """What the respondent reads, such as "Very Accurate"."""
+    value: float
+    """On a response scale: the literal value of this answer (agreement, 1 to 5). On an item of its
+    own options: the value toward the item's trait."""
+
+
+class Trait(_Frozen):
+    """A domain that the inventory measures."""
+
+    code: Text
+    name: Text
+
+
+class Facet(_Frozen):
+    """A part of a trait."""
+
+    code: Text
+    name: Text
+    trait: Text
+    """Code of the trait that the facet belongs to."""
+
+
+class Item(_Frozen):
+    """One statement, or one situation with options."""
+
+    number: PositiveInt
+    text: Text | None = None
+    """None where the text is under copyright and has not been imported."""
+    trait: Text
+    """Code of the trait that the item speaks for."""
+    facet: Text | None = None
+    key: Literal[1, -1] = 1
+    """Which end of the trait agreeing speaks for."""
+    options: tuple[Option, ...] = ()
+    """Options of a situational item; empty on a Likert item, which takes the inventory's scale."""
+    forms: dict[str, str] = Field(default_factory=dict)
+    """Other wordings of the same item, by name, such as {"paraphrase": "..."}."""
+
+
+class Inventory(_Frozen):
+    """A questionnaire: items, response scale, scoring key, norms, licence, source.
+
+    Every array of answers over an inventory has the item axis last, in the order of `items`.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    """What commands call it, such as "ipip-neo-120"."""
+    title: Text
+    version: Text
+    language: Text = "en"
+    stem: str = ""
+    """Words that turn an item into a first-person sentence: "I" before "worry about things"; empty
+    where items are sentences already."""
+    scale: tuple[Option, ...] = ()
+    """Likert response scale, literal values ascending; empty where items carry their own options."""
+    traits: tuple[Trait, ...]
+    facets: tuple[Facet, ...] = ()
+    items: tuple[Item, ...]
+    scoring: Literal["sum", "mean"] = "mean"
+    """How published scores of this inventory are formed from keyed answers."""
+    norms: str | None = None
+    """Name of the shipped norm table that fits this inventory, if any."""
+    licence: Text
+    source: Text
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if not self.items:
+            raise ValueError("it has no items")
+        if self.scale:
+            values = [option.value for option in self.scale]
+            if len(values) < 2 or any(b <= a for a, b in zip(values, values[1:], strict=False)):
+                raise ValueError("the scale needs two or more options with ascending values")
+            if len({option.text for option in self.scale}) < len(values):
+                raise ValueError("two options of the scale have the same text")
+        traits = [trait.code for trait in self.traits]
+        if len(set(traits)) < len(traits):
+            raise ValueError("a trait code is given twice")
+        facets = {facet.code: facet for facet in self.facets}
+        for facet in self.facets:
+            if facet.trait not in traits:
+                raise ValueError(f"facet {facet.code}: unknown trait {facet.trait!r}")
+        seen: set[int] = set()
+        for item in self.items:
+            where = f"item {item.number}"
+            if item.number in seen:
+                raise ValueError(f"{where}: the number is given twice")
+            seen.add(item.number)
+            if item.trait not in traits:
+                raise ValueError(f"{where}: unknown trait {item.trait!r}; known: {', '.join(traits)}")
+            if item.facet is not None and item.facet not in facets:
+                raise ValueError(f"{where}: unknown facet {item.facet!r}")
+            if item.facet is not None and facets[item.facet].trait != item.trait:
+                raise ValueError(f"{where}: facet {item.facet} does not belong to trait {item.trait}")
+            if not item.options and not self.scale:
+                raise ValueError(f"{where}: no options, and the inventory has no scale")
+            if item.options and len({option.text for option in item.options}) < len(item.options):
+                raise ValueError(f"{where}: two options have the same text")
+            if len(item.options) == 1:
+                raise ValueError(f"{where}: one option is no choice")
+            if item.options and item.key != 1:
+                raise ValueError(f"{where}: options carry their own values, so the key must be 1")
+        return self
+
+    @cached_property
+    def numbers(self) -> tuple[int, ...]:
+        """Item numbers, in the order of `items`."""
+        return tuple(item.number for item in self.items)
+
+    @cached_property
+    def keys(self) -> NDArray[np.int8]:
+        """Keys of the items, +1 or -1, shape (items,)."""
+        return np.array([item.key for item in self.items], dtype=np.int8)
+
+    @cached_property
+    def has_text(self) -> bool:
+        """Whether every item has its text, so that the inventory can be asked."""
+        return all(item.text is not None for item in self.items)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of everything the inventory says."""
+        return sha256_of(self.model_dump_json())
+
+    def item(self, number: int) -> Item:
+        """The item of that number.
+
+        Raises:
+            InventoryError: There is none.
+        """
+        try:
+            return self.items[self.numbers.index(number)]
+        except ValueError:
+            raise InventoryError(f"{self.name} has no item {number}.") from None
+
+    def options(self, item: Item) -> tuple[Option, ...]:
+        """The options of an item in content order, the order of every response to it."""
+        return item.options or self.scale
+
+    def option_values(self, item: Item) -> NDArray[np.float64]:
+        """Literal values of an item's options in content order, shape (options,)."""
+        return np.array([option.value for option in self.options(item)])
+
+    @cached_property
+    def reversal_sums(self) -> NDArray[np.float64]:
+        """Smallest plus largest possible answer of each item, shape (items,)."""
+        return np.array(
+            [self.option_values(item).min() + self.option_values(item).max() for item in self.items]
+        )
+
+    def keyed(self, literal: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn literal answers into keyed ones, shape (..., items); NaN stays NaN.
+
+        Items with key -1 become `smallest + largest - answer`, with the scale's own limits and
+        never the observed ones. The map is its own inverse: see `literal`.
+        """
+        literal = np.asarray(literal, dtype=np.float64)
+        return np.where(self.keys == 1, literal, self.reversal_sums - literal)
+
+    def literal(self, keyed: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Turn keyed answers into literal ones, shape (..., items); NaN stays NaN."""
+        return self.keyed(keyed)
+
+    def columns(self, code: str) -> NDArray[np.intp]:
+        """Positions on the item axis of the items of a trait or facet, by code."""
+        return np.array(
+            [i for i, item in enumerate(self.items) if code in (item.trait, item.facet)],
+            dtype=np.intp,
+        )
