@@ -1,0 +1,154 @@
+"""Question templates: how one item and its options are put to a respondent."""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, NamedTuple, get_args
+
+from allport.administration.statements import Person, statement
+from allport.errors import UsageError
+from allport.inventories.inventory import Inventory, Item
+
+__all__ = ["LabelStyle", "RenderedItem", "Template", "load_templates", "read_templates"]
+
+LabelStyle = Literal["letters", "lower", "digits", "words"]
+
+
+class RenderedItem(NamedTuple):
+    """What a template makes of one item."""
+
+    text: str
+    """The user's turn."""
+    labels: tuple[str, ...]
+    """What the respondent says to choose each option, in content order."""
+    options: tuple[str, ...]
+    """Text of each option, in content order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Wording around an item: framing, label style and grammatical person."""
+
+    name: str
+    text: str
+    """User's turn with the places {statement} and {options}."""
+    labels: LabelStyle
+    person: Person = "none"
+    option: str = "{label}. {option}"
+    """One entry of the list of answers, with the places {label} and {option}."""
+    joiner: str = "\n"
+
+    def __post_init__(self) -> None:
+        """Check that the wording can be filled in."""
+        for place, text in (("{statement}", self.text), ("{options}", self.text), ("{option}", self.option)):
+            if text.count(place) != 1:
+                raise UsageError(
+                    f"Template {self.name!r} must hold {place} exactly once in its "
+                    f"{'option line' if place == '{option}' else 'text'}."
+                )
+        for value, allowed, what in (
+            (self.labels, get_args(LabelStyle), "labels"),
+            (self.person, get_args(Person), "person"),
+        ):
+            if value not in allowed:
+                raise UsageError(
+                    f"Template {self.name!r}: {what} {value!r} is none of {', '.join(allowed)}."
+                )
+
+    def render(
+        self, inventory: Inventory, item: Item, shown: Sequence[int], form: str = "original"
+    ) -> RenderedItem:
+        """Put an item and its options into words.
+
+        Args:
+            inventory: The inventory that the item belongs to.
+            item: The item.
+            shown: Content index of the option at each shown position; a permutation.
+            form: "original", or the name of another wording that the item has.
+
+        Raises:
+            UsageError: The item has no such form, no text, or more options than labels.
+        """
+        options = tuple(option.text for option in inventory.options(item))
+        labels = self._labels(options, shown)
+        lines = self.joiner.join(
+            _fill(self.option, {"{label}": labels[index], "{option}": options[index]})
+            for index in shown
+        )
+        text = item.text if form == "original" else item.forms.get(form)
+        if text is None:
+            missing = "text" if form == "original" else f"form {form!r}"
+            raise UsageError(f"Item {item.number} of {inventory.name} has no {missing}.")
+        sentence = statement(text, inventory.stem, self.person)
+        user = _fill(self.text, {"{statement}": sentence, "{options}": lines})
+        return RenderedItem(user, labels, options)
+
+    def _labels(self, options: tuple[str, ...], shown: Sequence[int]) -> tuple[str, ...]:
+        if self.labels == "words":
+            return options
+        alphabet: Sequence[str] = {
+            "letters": string.ascii_uppercase,
+            "lower": string.ascii_lowercase,
+            "digits": [str(n) for n in range(1, len(options) + 1)],
+        }[self.labels]
+        if len(options) > len(alphabet):
+            raise UsageError(
+                f"Template {self.name!r} has {len(alphabet)} labels, but an item has {len(options)} "
+                "options; use a template with digits."
+            )
+        labels = [""] * len(options)
+        for position, index in enumerate(shown):
+            labels[index] = alphabet[position]
+        return tuple(labels)
+
+
+def _fill(text: str, places: Mapping[str, str]) -> str:
+    """Replace each place once, in one pass, so that text put in is never itself filled in."""
+    parts: list[str] = []
+    while found := [(text.index(place), place) for place in places if place in text]:
+        start, place = min(found)
+        parts += [text[:start], places[place]]
+        text = text[start + len(place) :]
+    return "".join([*parts, text])
+
+
+def read_templates(path: Path | str) -> Mapping[str, Template]:
+    """Read templates from a TOML file of tables `[name]` with the fields of `Template`.
+
+    Raises:
+        UsageError: The file cannot be read, or a template does not hold.
+    """
+    path = Path(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: the templates cannot be read: {error}.") from None
+    return _templates(tables, str(path))
+
+
+@cache
+def load_templates() -> Mapping[str, Template]:
+    """The shipped templates by name."""
+    text = files("allport.administration").joinpath("templates.toml").read_text(encoding="utf-8")
+    return _templates(tomllib.loads(text), "templates.toml")
+
+
+def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Template]:
+    templates = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UsageError(f"{where}: {name!r} is not a table of template fields.")
+        unknown = set(table) - {"text", "labels", "person", "option", "joiner"}
+        missing = {"text", "labels"} - set(table)
+        if unknown or missing:
+            what = f"unknown field {min(unknown)!r}" if unknown else f"no field {min(missing)!r}"
+            raise UsageError(f"{where}: template {name!r} has {what}.")
+        templates[name] = Template(name=name, **table)
+    return MappingProxyType(templates)

@@ -1,0 +1,107 @@
+"""A personality given by one person's answers to an inventory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from allport.errors import ResponsesError
+from allport.files import write_atomically
+from allport.inventories.inventory import Inventory
+
+__all__ = ["Person", "read_person", "write_person"]
+
+_FORMAT = "allport-person-1"
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's answers to an inventory.
+
+    Answers are literal: what the person said, before items with key -1 are reversed.
+    """
+
+    name: str
+    inventory: Inventory
+    literal_answers: Mapping[int, float]
+    """Literal value by item number; items without an answer are absent."""
+    simulated: bool = False
+    """Whether these answers were made by a program and not given by a human."""
+    sex: str | None = None
+    """"male" or "female", where known; chooses the norm group."""
+    age: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every answer against its item's options."""
+        if not self.literal_answers:
+            raise ResponsesError(f"Person {self.name!r} has no answers.")
+        for number, value in self.literal_answers.items():
+            values = self.inventory.option_values(self.inventory.item(number))
+            if value not in values:
+                raise ResponsesError(
+                    f"Person {self.name!r}: answer {value:g} to item {number} is none of "
+                    f"{', '.join(f'{v:g}' for v in values)} of {self.inventory.name}."
+                )
+
+    def system_prompt(self) -> str:
+        """The answers as a list of items with what the person said of each."""
+        lines = []
+        for number, value in self.literal_answers.items():
+            item = self.inventory.item(number)
+            said = next(o.text for o in self.inventory.options(item) if o.value == value)
+            lines.append(f"{(item.text or '').rstrip('.')}: {said}")
+        return "You are a person who described yourself like this.\n" + "\n".join(lines)
+
+
+def write_person(person: Person, path: Path | str) -> Path:
+    """Write a person file (JSON); the inventory is kept by name and content hash."""
+    content = {
+        "format": _FORMAT,
+        "name": person.name,
+        "simulated": person.simulated,
+        "sex": person.sex,
+        "age": person.age,
+        "inventory": person.inventory.name,
+        "inventory_hash": person.inventory.content_hash,
+        "stored": "literal",
+        "answers": {str(number): value for number, value in person.literal_answers.items()},
+    }
+    return write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
+    """Read a person file.
+
+    Args:
+        path: A file that `write_person` wrote.
+        inventory: The inventory answered, where it is not one that the file's name finds.
+
+    Raises:
+        ResponsesError: The file is no person file, or its answers do not fit the inventory.
+        InventoryError: The inventory it names is not known.
+    """
+    from allport.inventories import load_inventory
+
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.get("format") != _FORMAT:
+            raise ValueError(f"format is {content.get('format')!r}, not {_FORMAT!r}")
+        if content["stored"] != "literal":
+            raise ValueError("answers must be stored literal")
+        answers = {int(number): float(value) for number, value in content["answers"].items()}
+        name, inventory_name = str(content["name"]), str(content["inventory"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ResponsesError(
+            f"{path} cannot be read as a person file ({error}); `allport score` reads CSV files."
+        ) from None
+    return Person(
+        name=name,
+        inventory=inventory or load_inventory(inventory_name),
+        literal_answers=answers,
+        simulated=bool(content.get("simulated", False)),
+        sex=content.get("sex"),
+        age=content.get("age"),
+    )
