@@ -54,7 +54,8 @@ def balanced_fraction(levels: Sequence[int], count: int, seed: int = 0) -> Cells
         best = min(best, cells, key=lambda c: _excess(c, levels))
     chosen = {tuple(cell) for cell in best.tolist()}
     inside = np.array([tuple(cell) in chosen for cell in grid.tolist()])
-    return grid[inside if smaller == count else ~inside]
+    kept: Cells = grid[inside if smaller == count else ~inside]
+    return kept
 
 
 def _search(levels: Sequence[int], count: int, rng: np.random.Generator) -> Cells:
@@ -137,7 +138,9 @@ def _diagonals(levels: Sequence[int], count: int, rng: np.random.Generator) -> C
         for t in range(length)
     ][:count]
     cells = np.array(walk, dtype=np.intp)
-    return np.stack([order[column] for order, column in zip(shuffled, cells.T, strict=True)], axis=1)
+    return np.stack(
+        [order[column] for order, column in zip(shuffled, cells.T, strict=True)], axis=1
+    )
 
 
 def _pair_counts(cells: Cells, levels: Sequence[int], f: int, g: int) -> NDArray[np.int64]:

@@ -68,7 +68,9 @@ class Design:
                 f"Design: reading {self.reading!r} is none of {', '.join(get_args(Reading))}."
             )
         if not 0 < self.fraction <= 1:
-            raise UsageError(f"Design: fraction is {self.fraction:g}; it must be above 0 and up to 1.")
+            raise UsageError(
+                f"Design: fraction is {self.fraction:g}; it must be above 0 and up to 1."
+            )
 
     def conditions(self, inventory: Inventory) -> tuple[Condition, ...]:
         """Every condition that this design asks on an inventory.
@@ -96,9 +98,10 @@ class Design:
             names = ("personas", "templates", "orders", "forms", "repeats")
             for name, levels in zip(names, factors, strict=True):
                 if count < len(levels):
+                    enough = math.ceil(1000 * len(levels) / total) / 1000
                     raise UsageError(
                         f"A fraction of {self.fraction:g} asks {count} of {total} conditions, too "
-                        f"few for {len(levels)} {name}; ask for {len(levels) / total:.3g} or more."
+                        f"few for {len(levels)} {name}; ask for {enough:g} or more."
                     )
             picked = balanced_fraction([len(levels) for levels in factors], count, self.seed)
             chosen = [

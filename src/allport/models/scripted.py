@@ -55,7 +55,7 @@ class ScriptedRespondent:
         """Answer the questions one after the other, in the order given.
 
         Raises:
-            ModelError: The script gives probabilities that are none, or an option that is not there.
+            ModelError: The script gives no probabilities, or an option that is not there.
         """
         for question in questions:
             self.asked[question] += 1
@@ -78,7 +78,7 @@ def _response(question: Question, answer: Sequence[float] | int | Response | Non
     mass = math.fsum(weights)
     if len(weights) != count or min(weights) < 0 or not 0 < mass <= 1 + 1e-9:
         raise ModelError(
-            f"The script gave {weights} on item {item}; it takes {count} shares that sum to at most 1."
+            f"The script gave {weights} on item {item}; it takes {count} shares, 1 in all or less."
         )
     probabilities = tuple(weight / mass for weight in weights)
     choice = probabilities.index(max(probabilities))
