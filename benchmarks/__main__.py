@@ -1,0 +1,31 @@
+"""Run the benchmarks: `python -m benchmarks [NAME ...]`; without names, all of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from benchmarks.results import table, update_tables, write_results
+
+BENCHMARKS = ("measuring_speed", "measuring_memory", "measuring_scoring", "measuring_start")
+
+
+def main(names: list[str]) -> int:
+    """Run each benchmark, write its results, and bring the tables in docs up to date."""
+    unknown = set(names) - set(BENCHMARKS)
+    if unknown:
+        print(f"Unknown benchmark {min(unknown)!r}; there are {', '.join(BENCHMARKS)}.")
+        return 2
+    for name in names or BENCHMARKS:
+        print(f"\n{name}")
+        module = importlib.import_module(f"benchmarks.{name}")
+        rows = module.rows()
+        write_results(name, rows, notes=" ".join((module.__doc__ or "").split()))
+        print(table(rows))
+    for page in update_tables():
+        print(f"updated {page.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

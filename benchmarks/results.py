@@ -1,0 +1,128 @@
+"""The row format of every benchmark and evaluation, its files, and the tables made from them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+from allport.files import write_atomically
+
+RESULTS = Path(__file__).parent / "results"
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured figure beside its target."""
+
+    id: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    unit: str
+    target: float
+    better: Literal["higher", "lower"]
+
+    @property
+    def reached(self) -> bool:
+        """Whether the value is at or beyond the target."""
+        return self.value >= self.target if self.better == "higher" else self.value <= self.target
+
+
+def summarised(
+    id: str,
+    metric: str,
+    values: Sequence[float],
+    unit: str,
+    target: float,
+    better: Literal["higher", "lower"],
+) -> Row:
+    """A row of the median over repeats; low and high are the smallest and largest repeat."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return Row(id, metric, median, ordered[0], ordered[-1], unit, target, better)
+
+
+def machine() -> dict[str, object]:
+    """What the figures were taken on."""
+    model = ""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else ""
+    return {
+        "processor": model or platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("allport", "torch", "transformers", "numpy")},
+    }
+
+
+def write_results(name: str, rows: Iterable[Row], notes: str = "") -> Path:
+    """Write results/NAME.json: rows, machine and versions."""
+    content = {
+        "name": name,
+        "notes": notes,
+        "machine": machine(),
+        "rows": [{k: _plain(v) for k, v in asdict(row).items()} for row in rows],
+    }
+    return write_atomically(RESULTS / f"{name}.json", json.dumps(content, indent=1) + "\n")
+
+
+def _plain(value: object) -> object:
+    # JSON has no NaN; a figure that was not to be had is null.
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value
+
+
+def read_results(name: str) -> list[Row]:
+    """The rows of results/NAME.json."""
+    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return [
+        Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in content["rows"]
+    ]
+
+
+def table(rows: Iterable[Row]) -> str:
+    """A Markdown table of rows."""
+    lines = ["| what | measured | low to high | target | reached |", "|---|---|---|---|---|"]
+    for row in rows:
+        sign = "≥" if row.better == "higher" else "≤"
+        lines.append(
+            f"| {row.metric} | {_shown(row.value)} {row.unit} | "
+            f"{_shown(row.low)} to {_shown(row.high)} | {sign} {_shown(row.target)} | "
+            f"{'yes' if row.reached else 'no'} |"
+        )
+    return "\n".join(lines)
+
+
+def _shown(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def update_tables() -> list[Path]:
+    """Rewrite the tables in docs between `<!-- results: NAME -->` and `<!-- end -->`."""
+    changed = []
+    for page in sorted(DOCS.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        parts = text.split("<!-- results: ")
+        for i, part in enumerate(parts[1:], start=1):
+            name, _, rest = part.partition(" -->")
+            if (RESULTS / f"{name}.json").exists():
+                after = rest.partition("<!-- end -->")[2]
+                parts[i] = f"{name} -->\n{table(read_results(name))}\n<!-- end -->{after}"
+        updated = "<!-- results: ".join(parts)
+        if updated != text:
+            write_atomically(page, updated)
+            changed.append(page)
+    return changed

@@ -1,0 +1,119 @@
+"""Simulated people: five correlated domains, thirty facets, items with thresholds.
+
+No real person's answers enter. The domain correlations are round figures of the published kind, and
+item means come from published norms by facet, with a seeded scatter for the items inside a facet.
+"""
+
+from __future__ import annotations
+
+import csv
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from allport.inventories import load_inventory
+from allport.inventories.inventory import Item
+from allport.inventories.norms import norm_file
+
+Array = NDArray[np.float64]
+
+DOMAINS = "NEOAC"
+DOMAIN_CORRELATIONS = np.array(
+    [
+        [1.00, -0.45, -0.10, -0.30, -0.50],
+        [-0.45, 1.00, 0.30, 0.15, 0.25],
+        [-0.10, 0.30, 1.00, 0.20, 0.00],
+        [-0.30, 0.15, 0.20, 1.00, 0.40],
+        [-0.50, 0.25, 0.00, 0.40, 1.00],
+    ]
+)
+FACETS = [f"{domain}{n}" for domain in DOMAINS for n in range(1, 7)]
+FACET_DOMAIN_SHARE = 0.55
+"""Share of a facet's variance that comes from its domain."""
+ACQUIESCENCE_SD = 0.2
+DEFAULT_DOMAINS = np.array([-0.7, 0.3, 0.6, 0.9, 0.8])
+"""Who the model is when nobody asks for anyone: a calm, friendly, careful assistant (SD units)."""
+
+SHIPPED = ("ipip-neo-300", "big-five-markers-50", "mini-ipip-20")
+"""Inventories whose items are trained on; the 120 are among the 300."""
+
+
+@dataclass(frozen=True)
+class ItemBank:
+    """Every distinct item of the shipped inventories, with its place among the factors."""
+
+    items: tuple[Item, ...]
+    keys: Array  # (items,)
+    domains: NDArray[np.intp]  # (items,) index into DOMAINS
+    facets: NDArray[np.intp]  # (items,) index into FACETS, -1 where the inventory has none
+    means: Array  # (items,) keyed, on the scale 1 to 5
+    loadings: Array  # (items,) scale points per SD of the latent
+
+
+def item_bank(seed: int = 7) -> ItemBank:
+    """The items to train on; one that stands in two inventories keeps its facet."""
+    rng = np.random.default_rng(seed)
+    by_text: dict[str, Item] = {}
+    for name in SHIPPED:
+        for item in load_inventory(name).items:
+            assert item.text is not None
+            by_text.setdefault(item.text, item)
+    items = tuple(by_text.values())
+    facets = np.array([FACETS.index(i.facet) if i.facet else -1 for i in items], dtype=np.intp)
+    domains = np.array([DOMAINS.index(i.trait) for i in items], dtype=np.intp)
+    facet_means = published_facet_means()
+    domain_means = facet_means.reshape(5, 6).mean(axis=1)
+    means = np.where(facets >= 0, facet_means[facets], domain_means[domains])
+    means = np.clip(means + rng.normal(0, 0.3, len(items)), 1.8, 4.2)
+    loadings = rng.uniform(0.75, 1.0, len(items))
+    keys = np.array([float(i.key) for i in items])
+    return ItemBank(items, keys, domains, facets, means, loadings)
+
+
+def published_facet_means() -> Array:
+    """Mean keyed answer per facet on the scale 1 to 5, averaged over norm groups, shape (30,)."""
+    rows = [
+        (row["scale"], float(row["raw_mean"]) / 4)
+        for row in csv.DictReader(norm_file("johnson").splitlines())
+        if row["items"] == "120"
+    ]
+    return np.array([np.mean([mean for scale, mean in rows if scale == f]) for f in FACETS])
+
+
+def sample_domains(rng: np.random.Generator) -> Array:
+    """Domain levels of one person, SD units, shape (5,)."""
+    return rng.multivariate_normal(np.zeros(5), DOMAIN_CORRELATIONS)
+
+
+def sample_facets(rng: np.random.Generator, domains: Array) -> Array:
+    """Facet levels around a person's domain levels, SD units, shape (30,)."""
+    own = rng.normal(size=30)
+    return np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(domains, 6) + np.sqrt(
+        1 - FACET_DOMAIN_SHARE
+    ) * own
+
+
+def literal_means(
+    bank: ItemBank, domains: Array, facets: Array | None, acquiescence: float = 0.0
+) -> Array:
+    """Expected literal answer to every item on the scale 1 to 5 before clipping, shape (items,)."""
+    latent = domains[bank.domains]
+    if facets is not None:
+        latent = np.where(bank.facets >= 0, facets[bank.facets], latent)
+    keyed = bank.means + bank.loadings * latent
+    return np.where(bank.keys > 0, keyed, 6 - keyed) + acquiescence
+
+
+def answer_distribution(mean: Array | float, n_options: int, spread: float) -> Array:
+    """Probabilities of ordered options around a mean on the scale 1 to 5, shape (..., options).
+
+    The options cut a normal distribution of SD `spread` (scale points) into equal steps.
+    """
+    # The scale 1 to 5 reaches half a point beyond its ends, so that each option has equal width.
+    edges = 0.5 + 5 / n_options * np.arange(1, n_options)
+    below = ndtr((edges - np.asarray(mean, dtype=np.float64)[..., None]) / spread)
+    ones = np.ones((*below.shape[:-1], 1))
+    return np.diff(np.concatenate([0 * ones, below, ones], axis=-1), axis=-1)

@@ -1,0 +1,207 @@
+"""Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
+
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 30e6] [--threads 2]
+
+Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import people
+import sequences
+import torch
+import train_tokenizer
+from tokenizers import Tokenizer
+from transformers import LlamaConfig, LlamaForCausalLM
+
+CONFIG = {
+    "hidden_size": 192,
+    "intermediate_size": 512,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 2048,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+    "tie_word_embeddings": True,
+    "rms_norm_eps": 1e-5,
+}
+BATCH_TOKENS = 6144
+PEAK_RATE = 2.5e-3
+WARM_UP = 0.02
+CHECKPOINT_SECONDS = 300
+
+
+def new_model(vocabulary: int, pad: int, end: int, seed: int) -> LlamaForCausalLM:
+    """A model of fresh weights."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=vocabulary, pad_token_id=pad, eos_token_id=end, bos_token_id=None, **CONFIG
+    )
+    # On a CPU the backward pass of fused attention is slower than the plain one at these lengths.
+    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
+
+
+def collate(batch: list[sequences.TrainingSequence]) -> dict[str, torch.Tensor]:
+    """Pad sequences into tensors: tokens, positions (B, T), additive mask (B, 1, T, T), targets (n, 8)."""
+    length = max(len(s.tokens) for s in batch)
+    tokens = np.zeros((len(batch), length), dtype=np.int64)
+    positions = np.zeros_like(tokens)
+    branch = np.full_like(tokens, -1)
+    flat: list[int] = []
+    ids: list[list[int]] = []
+    probabilities: list[list[float]] = []
+    for row, s in enumerate(batch):
+        n = len(s.tokens)
+        tokens[row, :n], positions[row, :n], branch[row, :n] = s.tokens, s.positions, s.branch
+        for position, target_ids, target_probabilities in s.targets:
+            gap = 8 - len(target_ids)
+            flat.append(row * length + position)
+            ids.append(target_ids + [0] * gap)
+            probabilities.append(target_probabilities + [0.0] * gap)
+    b = torch.from_numpy(branch)
+    mask = (b[:, None, :] == 0) | (b[:, None, :] == b[:, :, None])
+    mask &= torch.ones(length, length, dtype=torch.bool).tril()
+    return {
+        "tokens": torch.from_numpy(tokens),
+        "positions": torch.from_numpy(positions),
+        "mask": torch.where(mask[:, None], 0.0, torch.finfo(torch.bfloat16).min).bfloat16(),
+        "flat": torch.tensor(flat),
+        "ids": torch.tensor(ids),
+        "probabilities": torch.tensor(probabilities),
+    }
+
+
+def batches(maker: sequences.SequenceMaker, step: int, progress: float) -> list[dict[str, torch.Tensor]]:
+    """The sequences of one step, split by length into two or three tensors of little padding."""
+    drawn: list[sequences.TrainingSequence] = []
+    seed = step * 1000
+    while sum(len(s.tokens) for s in drawn) < BATCH_TOKENS:
+        drawn.append(maker.draw(seed + len(drawn), progress))
+    drawn.sort(key=lambda s: len(s.tokens))
+    groups: list[list[sequences.TrainingSequence]] = [[]]
+    for s in drawn:
+        if groups[-1] and len(s.tokens) > 1.35 * len(groups[-1][0].tokens):
+            groups.append([])
+        groups[-1].append(s)
+    return [collate(group) for group in groups]
+
+
+def loss_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Summed excess of cross-entropy over the targets' own entropy, in nats."""
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        hidden = model.model(
+            input_ids=batch["tokens"],
+            attention_mask=batch["mask"],
+            position_ids=batch["positions"],
+            use_cache=False,
+        ).last_hidden_state
+        logits = model.lm_head(hidden.flatten(0, 1)[batch["flat"]])
+    log_probabilities = logits.float().log_softmax(-1).gather(1, batch["ids"])
+    p = batch["probabilities"]
+    return -(p * log_probabilities).sum() + torch.xlogy(p, p).sum()
+
+
+def rate(progress: float) -> float:
+    """Learning rate: linear warm-up, then a cosine down to a hundredth."""
+    if progress < WARM_UP:
+        return PEAK_RATE * (progress / WARM_UP + 0.01)
+    along = (progress - WARM_UP) / (1 - WARM_UP)
+    return PEAK_RATE * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, along))))
+
+
+def main() -> None:
+    """Train, with checkpoints, until the token budget is spent; write the model folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--tokens", type=float, default=30e6)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    folder: Path = options.folder
+    if not (folder / "tokenizer.json").exists():
+        train_tokenizer.main(folder)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    pad, end = tokenizer.token_to_id(train_tokenizer.PAD), tokenizer.token_to_id(sequences.END)
+    model = new_model(tokenizer.get_vocab_size(), pad, end, options.seed)
+    decay = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
+        lr=PEAK_RATE,
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    maker = sequences.SequenceMaker(tokenizer, people.item_bank())
+    step, seen = 0, 0
+    checkpoint = folder / "checkpoint.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        step, seen = state["step"], state["seen"]
+        print(f"going on from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights", flush=True)
+    started = saved = time.monotonic()
+    began, excess, targets = seen, 0.0, 0
+    while seen < options.tokens:
+        progress = seen / options.tokens
+        for group in optimizer.param_groups:
+            group["lr"] = rate(progress)
+        parts = batches(maker, step + options.seed * 10_000_000, progress)
+        total = sum(len(part["flat"]) for part in parts)
+        for part in parts:
+            loss = loss_of(model, part)
+            (loss / total).backward()
+            excess += float(loss.detach())
+        targets += total
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        seen += sum(int((part["positions"] > 0).sum()) for part in parts)
+        if step % 50 == 0:
+            speed = (seen - began) / (time.monotonic() - started)
+            left = (options.tokens - seen) / speed / 60
+            print(
+                json.dumps(
+                    {
+                        "step": step,
+                        "tokens": seen,
+                        "excess_nats": round(excess / targets, 4),
+                        "tokens_per_s": round(speed),
+                        "minutes_left": round(left, 1),
+                    }
+                ),
+                flush=True,
+            )
+            excess, targets = 0.0, 0
+        if time.monotonic() - saved > CHECKPOINT_SECONDS or seen >= options.tokens:
+            save(model, optimizer, step, seen, folder)
+            saved = time.monotonic()
+
+
+def save(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, seen: int, folder: Path
+) -> None:
+    """Write the checkpoint (atomically) and the model folder in bfloat16 beside it."""
+    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seen": seen}
+    torch.save(state, folder / "checkpoint.new")
+    (folder / "checkpoint.new").replace(folder / "checkpoint.pt")
+    out = folder / "model"
+    half = new_model(model.config.vocab_size, model.config.pad_token_id, model.config.eos_token_id, 0)
+    half.load_state_dict(model.state_dict())
+    half.to(torch.bfloat16).save_pretrained(out)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (out / name).write_bytes((folder / name).read_bytes())
+
+
+if __name__ == "__main__":
+    main()
