@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from allport.errors import InventoryError
 from allport.files import sha256_of
@@ -15,6 +25,7 @@ from allport.files import sha256_of
 __all__ = ["Facet", "Inventory", "Item", "Option", "Trait"]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Remark = Annotated[str, StringConstraints(strip_whitespace=True)]
 
 
 class _Frozen(BaseModel):
@@ -26,7 +37,7 @@ class Option(_Frozen):
 
     text: Text
     """What the respondent reads, such as "Very Accurate"."""
-    value: float
+    value: FiniteFloat
     """On a response scale: the literal value of this answer (agreement, 1 to 5). On an item of its
     own options: the value toward the item's trait."""
 
@@ -52,7 +63,7 @@ class Item(_Frozen):
 
     number: PositiveInt
     text: Text | None = None
-    """None where the text is under copyright and has not been imported."""
+    """None on every item of an inventory whose text is under copyright and not imported."""
     trait: Text
     """Code of the trait that the item speaks for."""
     facet: Text | None = None
@@ -60,8 +71,16 @@ class Item(_Frozen):
     """Which end of the trait agreeing speaks for."""
     options: tuple[Option, ...] = ()
     """Options of a situational item; empty on a Likert item, which takes the inventory's scale."""
-    forms: dict[str, str] = Field(default_factory=dict)
+    forms: dict[Text, Text] = Field(default_factory=dict)
     """Other wordings of the same item, by name, such as {"paraphrase": "..."}."""
+
+    @field_validator("key", mode="before")
+    @classmethod
+    def _is_a_sign(cls, value: object) -> object:
+        # True equals 1 and would pass for it, though "key: false" cannot mean -1.
+        if isinstance(value, bool):
+            raise ValueError("the key must be 1 or -1")
+        return value
 
 
 class Inventory(_Frozen):
@@ -70,12 +89,12 @@ class Inventory(_Frozen):
     Every array of answers over an inventory has the item axis last, in the order of `items`.
     """
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
     """What commands call it, such as "ipip-neo-120"."""
     title: Text
     version: Text
     language: Text = "en"
-    stem: str = ""
+    stem: Remark = ""
     """Words that turn an item into a first-person sentence: "I" before "worry about things"; empty
     where items are sentences already."""
     scale: tuple[Option, ...] = ()
@@ -85,11 +104,11 @@ class Inventory(_Frozen):
     items: tuple[Item, ...]
     scoring: Literal["sum", "mean"] = "mean"
     """How published scores of this inventory are formed from keyed answers."""
-    norms: str | None = None
+    norms: Text | None = None
     """Name of the shipped norm table that fits this inventory, if any."""
     licence: Text
     source: Text
-    notes: str = ""
+    notes: Remark = ""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -105,21 +124,32 @@ class Inventory(_Frozen):
         if len(set(traits)) < len(traits):
             raise ValueError("a trait code is given twice")
         facets = {facet.code: facet for facet in self.facets}
+        if len(facets) < len(self.facets):
+            raise ValueError("a facet code is given twice")
         for facet in self.facets:
+            if facet.code in traits:
+                raise ValueError(f"facet {facet.code}: a trait has the same code")
             if facet.trait not in traits:
                 raise ValueError(f"facet {facet.code}: unknown trait {facet.trait!r}")
+        some_text = any(item.text is not None for item in self.items)
         seen: set[int] = set()
         for item in self.items:
             where = f"item {item.number}"
             if item.number in seen:
                 raise ValueError(f"{where}: the number is given twice")
             seen.add(item.number)
+            if some_text and item.text is None:
+                raise ValueError(f"{where}: the text is missing")
             if item.trait not in traits:
-                raise ValueError(f"{where}: unknown trait {item.trait!r}; known: {', '.join(traits)}")
+                raise ValueError(
+                    f"{where}: unknown trait {item.trait!r}; known: {', '.join(traits)}"
+                )
             if item.facet is not None and item.facet not in facets:
                 raise ValueError(f"{where}: unknown facet {item.facet!r}")
             if item.facet is not None and facets[item.facet].trait != item.trait:
-                raise ValueError(f"{where}: facet {item.facet} does not belong to trait {item.trait}")
+                raise ValueError(
+                    f"{where}: facet {item.facet} does not belong to trait {item.trait}"
+                )
             if not item.options and not self.scale:
                 raise ValueError(f"{where}: no options, and the inventory has no scale")
             if item.options and len({option.text for option in item.options}) < len(item.options):
@@ -149,6 +179,35 @@ class Inventory(_Frozen):
     def content_hash(self) -> str:
         """SHA-256 of everything the inventory says."""
         return sha256_of(self.model_dump_json())
+
+    def require_text(self) -> Self:
+        """This inventory, which can be asked.
+
+        Raises:
+            InventoryError: The texts of its items have not been imported.
+        """
+        if not self.has_text:
+            raise InventoryError(
+                f"{self.name} ships its key but not its texts, which are under copyright; import "
+                f"the text you are entitled to: allport inventories import {self.name} --from FILE"
+                " (a CSV with the columns number,text)."
+            )
+        return self
+
+    def with_texts(self, texts: Mapping[int, str]) -> Self:
+        """The same inventory with these item texts, by number.
+
+        Args:
+            texts: A text for each item of the inventory, and for nothing else.
+
+        Raises:
+            InventoryError: The numbers are not those of the items.
+        """
+        if set(texts) != set(self.numbers):
+            differing = ", ".join(map(str, sorted(set(texts) ^ set(self.numbers))))
+            raise InventoryError(f"{self.name}: the texts do not match its items at {differing}.")
+        items = [item.model_dump() | {"text": texts[item.number]} for item in self.items]
+        return type(self).model_validate(self.model_dump() | {"items": items})
 
     def item(self, number: int) -> Item:
         """The item of that number.
