@@ -12,7 +12,8 @@ class Estimate(NamedTuple):
     """A statistic with its interval.
 
     `value` is NaN exactly where the statistic cannot be computed, and `reason` then says why.
-    `low` and `high` are NaN where no interval is defined or none was asked for.
+    `low` and `high` are NaN where no interval is defined or none was asked for; where one was asked
+    for and only it cannot be had, `reason` says why.
     """
 
     value: float
