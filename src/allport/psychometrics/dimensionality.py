@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allport.errors import UsageError
-from allport.psychometrics.correlation import Missing, correlation_matrix, why_unusable
+from allport.psychometrics.correlation import eigenvalues, square_matrix, why_singular, why_unusable
+from allport.psychometrics.covariance import MissingPairs, as_answers, item_covariance
 from allport.psychometrics.factor_analysis import minimum_residual_loadings
 
 __all__ = [
@@ -23,14 +23,14 @@ __all__ = [
     "sampling_adequacy",
 ]
 
-Matrix = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 
 
 class SamplingAdequacy(NamedTuple):
     """Kaiser-Meyer-Olkin measure: overall, and of each item, shape (items,)."""
 
     overall: float
-    items: Matrix
+    items: Floats
     reason: str = ""
 
 
@@ -47,13 +47,13 @@ class AveragePartial(NamedTuple):
     """Velicer's average squared partial correlations.
 
     Attributes:
-        n_components: how many components leave the smallest average; 0 where none does, or where
+        n_components: How many components leave the smallest average; 0 where none does, or where
             `reason` says that nothing could be computed.
-        averages: after 0, 1, 2, ... components were taken out.
+        averages: After 0, 1, 2, ... components were taken out.
     """
 
     n_components: int
-    averages: Matrix
+    averages: Floats
     reason: str = ""
 
 
@@ -61,21 +61,21 @@ class ParallelAnalysis(NamedTuple):
     """Eigenvalues of the answers beside those of answers that are unrelated.
 
     Attributes:
-        n_factors: factors before the first that explains no more than chance does.
-        n_components: the same for principal components.
-        factor_values: eigenvalues of the correlations with communalities on the diagonal.
-        component_values: eigenvalues of the correlations.
-        factor_chance: quantile of `factor_values` of unrelated answers.
-        component_chance: quantile of `component_values` of unrelated answers.
-        reason: why nothing could be computed (counts are then 0 and values NaN), or "".
+        n_factors: Factors before the first that explains no more than chance does.
+        n_components: The same for principal components.
+        factor_values: Eigenvalues of the correlations with communalities on the diagonal.
+        component_values: Eigenvalues of the correlations.
+        factor_chance: Quantile of `factor_values` of unrelated answers.
+        component_chance: Quantile of `component_values` of unrelated answers.
+        reason: Why nothing could be computed (counts are then 0 and values NaN), or "".
     """
 
     n_factors: int
     n_components: int
-    factor_values: Matrix
-    component_values: Matrix
-    factor_chance: Matrix
-    component_chance: Matrix
+    factor_values: Floats
+    component_values: Floats
+    factor_chance: Floats
+    component_chance: Floats
     reason: str = ""
 
 
@@ -86,10 +86,10 @@ def sampling_adequacy(correlation: ArrayLike) -> SamplingAdequacy:
     items with all others held constant. Above .8 is good, below .5 not worth factoring.
 
     Args:
-        correlation: shape (items, items).
+        correlation: Shape (items, items).
     """
-    matrix = np.asarray(correlation, dtype=np.float64)
-    reason = why_unusable(matrix) or _why_singular(matrix)
+    matrix = square_matrix(correlation)
+    reason = why_unusable(matrix) or why_singular(matrix)
     if reason:
         return SamplingAdequacy(math.nan, np.full(matrix.shape[0], math.nan), reason)
     precision = np.linalg.inv(matrix)
@@ -111,11 +111,11 @@ def bartlett_sphericity(correlation: ArrayLike, n_respondents: int) -> Sphericit
     chi^2 = -(n - 1 - (2k + 5) / 6) ln |R| with k (k - 1) / 2 degrees of freedom.
 
     Args:
-        correlation: shape (items, items).
-        n_respondents: how many answered.
+        correlation: Shape (items, items).
+        n_respondents: How many answered.
     """
-    matrix = np.asarray(correlation, dtype=np.float64)
-    reason = why_unusable(matrix) or _why_singular(matrix)
+    matrix = square_matrix(correlation)
+    reason = why_unusable(matrix) or why_singular(matrix)
     items = matrix.shape[0]
     df = items * (items - 1) // 2
     correction = n_respondents - 1 - (2 * items + 5) / 6
@@ -140,10 +140,10 @@ def minimum_average_partial(
     items, the average squared partial correlation of the rest falls.
 
     Args:
-        correlation: shape (items, items).
-        max_components: how many to try; by default all that leave two items' worth of variance.
+        correlation: Shape (items, items).
+        max_components: How many to try; by default all that leave two items' worth of variance.
     """
-    matrix = np.asarray(correlation, dtype=np.float64)
+    matrix = square_matrix(correlation)
     reason = why_unusable(matrix)
     items = matrix.shape[0]
     if not reason and items < 3:
@@ -170,7 +170,7 @@ def parallel_analysis(
     iterations: int = 20,
     quantile: float = 0.95,
     unrelated: Literal["normal", "permuted"] = "normal",
-    missing: Missing = "pairwise",
+    missing: MissingPairs = "pairwise",
     seed: int = 0,
 ) -> ParallelAnalysis:
     """Horn's parallel analysis (Horn 1965), of factors and of components.
@@ -181,20 +181,20 @@ def parallel_analysis(
     `psych::fa.parallel`.
 
     Args:
-        answers: shape (respondents, items); NaN where missing.
-        iterations: tables of unrelated answers, at least 1.
-        quantile: of the chance eigenvalues, 0 to 1.
+        answers: Shape (respondents, items); NaN where missing.
+        iterations: Tables of unrelated answers, at least 1.
+        quantile: Of the chance eigenvalues, 0 to 1.
         unrelated: `normal` draws normal deviates; `permuted` shuffles every item's own answers
             among respondents, which keeps each distribution and its missing answers.
-        missing: see `correlation_matrix`.
-        seed: of the unrelated answers.
+        missing: See `item_covariance`.
+        seed: Of the unrelated answers.
     """
     if unrelated not in ("normal", "permuted"):
-        raise UsageError(f"Unknown reference {unrelated!r}: choose normal or permuted.")
+        raise ValueError(f"unknown kind of unrelated answers {unrelated!r}: normal or permuted")
     if iterations < 1:
-        raise UsageError("Parallel analysis needs at least one iteration.")
-    table = np.asarray(answers, dtype=np.float64)
-    matrix = correlation_matrix(table, missing)
+        raise ValueError("parallel analysis needs at least one iteration")
+    table = as_answers(answers).astype(np.float64)
+    matrix = item_covariance(table, missing).correlation
     items = matrix.shape[0]
     reason = why_unusable(matrix) or ("" if items > 2 else "three items or more are needed")
     if reason:
@@ -210,7 +210,7 @@ def parallel_analysis(
             if unrelated == "normal"
             else rng.permuted(table, axis=0)
         )
-        chance[iteration] = _eigenvalues(correlation_matrix(draw))
+        chance[iteration] = _eigenvalues(item_covariance(draw).correlation)
     factor_chance, component_chance = np.quantile(chance, quantile, axis=0)
     factor_values, component_values = _eigenvalues(matrix)
     return ParallelAnalysis(
@@ -223,21 +223,15 @@ def parallel_analysis(
     )
 
 
-def _eigenvalues(correlation: Matrix) -> tuple[Matrix, Matrix]:
+def _eigenvalues(correlation: Floats) -> tuple[Floats, Floats]:
     """Of the reduced correlation matrix and of the matrix itself, largest first."""
     loadings, _ = minimum_residual_loadings(correlation, 1)
     reduced = correlation.copy()
     np.fill_diagonal(reduced, (loadings**2).sum(axis=1))
-    return np.linalg.eigvalsh(reduced)[::-1], np.linalg.eigvalsh(correlation)[::-1]
+    return eigenvalues(reduced), eigenvalues(correlation)
 
 
-def _count_above(values: Matrix, chance: Matrix) -> int:
+def _count_above(values: Floats, chance: Floats) -> int:
     """How many values come before the first that is not above chance."""
     above = values > chance
     return int(above.size if above.all() else np.argmin(above))
-
-
-def _why_singular(correlation: Matrix) -> str:
-    if np.linalg.eigvalsh(correlation)[0] < 1e-10:
-        return "the correlation matrix is singular: some items follow from others"
-    return ""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allport.errors import UsageError
-from allport.psychometrics.correlation import why_unusable
+from allport.psychometrics.correlation import eigenvalues, square_matrix, why_singular, why_unusable
 from allport.psychometrics.estimate import Estimate, undefined
-from allport.psychometrics.rotation import Rotation, rotate_loadings
+from allport.psychometrics.rotation import Rotation, Stopping, rotate_loadings
 
 __all__ = [
     "FactorFit",
@@ -22,7 +21,7 @@ __all__ = [
     "noncentrality_interval",
 ]
 
-Matrix = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 
 # R's psych keeps uniquenesses above this; a solution that reaches it is a Heywood case.
 LEAST_UNIQUENESS = 0.005
@@ -32,14 +31,14 @@ class FactorFit(NamedTuple):
     """How well a factor model reproduces a correlation matrix.
 
     Attributes:
-        chi_square: likelihood-ratio statistic with Bartlett's correction; NaN with `reason`.
-        df: its degrees of freedom; zero or negative where the model is saturated.
-        p_value: probability of a larger statistic if the model held.
-        rmsea: root mean square error of approximation; the interval is of 90 %.
+        chi_square: Likelihood-ratio statistic with Bartlett's correction; NaN with `reason`.
+        df: Its degrees of freedom; zero or negative where the model is saturated.
+        p_value: Probability of a larger statistic if the model held.
+        rmsea: Root mean square error of approximation; the interval is of 90 %.
         tli: Tucker-Lewis index against uncorrelated items.
-        bic: chi_square - df ln n; lower is better.
-        rms: root mean square of the off-diagonal residual correlations.
-        reason: why statistics that need the likelihood are NaN, or "".
+        bic: `chi_square` - `df` ln n; lower is better.
+        rms: Root mean square of the off-diagonal residual correlations.
+        reason: Why statistics that need the likelihood are NaN, or "".
     """
 
     chi_square: float
@@ -56,15 +55,15 @@ class FactorFit(NamedTuple):
 class FactorSolution:
     """Loadings of items on common factors. All arrays are NaN where `reason` is not empty."""
 
-    loadings: Matrix
+    loadings: Floats
     """Pattern, shape (items, factors): largest factor first, columns summing to at least zero."""
-    factor_correlations: Matrix
+    factor_correlations: Floats
     """Shape (factors, factors)."""
-    uniquenesses: Matrix
+    uniquenesses: Floats
     """1 - communality, shape (items,)."""
-    ss_loadings: Matrix
+    ss_loadings: Floats
     """Variance explained by each factor, in items, shape (factors,)."""
-    eigenvalues: Matrix
+    eigenvalues: Floats
     """Of the correlation matrix, largest first, shape (items,)."""
     fit: FactorFit
     rotation: Rotation
@@ -73,12 +72,12 @@ class FactorSolution:
     reason: str = ""
 
     @property
-    def communalities(self) -> Matrix:
+    def communalities(self) -> Floats:
         """Share of each item's variance that the factors explain, shape (items,)."""
         return 1.0 - self.uniquenesses
 
     @property
-    def structure(self) -> Matrix:
+    def structure(self) -> Floats:
         """Correlations of items with factors, shape (items, factors)."""
         return self.loadings @ self.factor_correlations
 
@@ -91,6 +90,7 @@ def exploratory_factor_analysis(
     rotation: Rotation = "oblimin",
     starts: int = 1,
     seed: int = 0,
+    stopping: Stopping = "exact",
 ) -> FactorSolution:
     """Factor a correlation matrix by minimum residuals and rotate the factors.
 
@@ -99,33 +99,33 @@ def exploratory_factor_analysis(
     The fit is judged by the likelihood of the model all the same.
 
     Args:
-        correlation: shape (items, items), for example from `correlation_matrix`.
-        n_factors: how many common factors, at least 1 and fewer than items.
-        n_respondents: how many answered; without it, fit that depends on it is NaN.
+        correlation: Shape (items, items), for example `item_covariance(answers).correlation`.
+        n_factors: How many common factors, at least 1 and fewer than items.
+        n_respondents: How many answered; without it, fit that depends on it is NaN.
         rotation: `none`, `varimax` or `oblimin`.
-        starts: starting points of the rotation, see `rotate_loadings`.
-        seed: of the random starting points.
+        starts: Starting points of the rotation, see `rotate_loadings`.
+        seed: Of the random starting points.
+        stopping: Search to the optimum, or stop where R's psych stops. The two part visibly only
+            where the answers do not determine the factors.
 
     Raises:
-        UsageError: the number of factors does not fit the number of items.
+        ValueError: The number of factors does not fit the number of items.
     """
-    matrix = np.asarray(correlation, dtype=np.float64)
+    matrix = square_matrix(correlation)
     reason = why_unusable(matrix)
     items = matrix.shape[0]
     if not 1 <= n_factors < items:
-        raise UsageError(
-            f"{n_factors} factors cannot be taken from {items} items: ask for 1 to {items - 1}."
-        )
+        raise ValueError(f"{items} items have 1 to {items - 1} factors, not {n_factors}")
     if reason:
         return _without_solution(items, n_factors, rotation, reason)
-    unrotated, improper = minimum_residual_loadings(matrix, n_factors)
-    rotated = rotate_loadings(unrotated, rotation, starts=starts, seed=seed)
+    unrotated, improper = minimum_residual_loadings(matrix, n_factors, stopping)
+    rotated = rotate_loadings(unrotated, rotation, starts=starts, seed=seed, stopping=stopping)
     return FactorSolution(
         loadings=rotated.loadings,
         factor_correlations=rotated.factor_correlations,
         uniquenesses=1.0 - (unrotated**2).sum(axis=1),
         ss_loadings=rotated.ss_loadings,
-        eigenvalues=np.linalg.eigvalsh(matrix)[::-1].copy(),
+        eigenvalues=eigenvalues(matrix),
         fit=_fit(matrix, unrotated, n_respondents),
         rotation=rotation,
         improper=improper,
@@ -133,45 +133,59 @@ def exploratory_factor_analysis(
 
 
 def minimum_residual_loadings(
-    correlation: Matrix, n_factors: int
-) -> tuple[Matrix, tuple[int, ...]]:
+    correlation: Floats, n_factors: int, stopping: Stopping = "exact"
+) -> tuple[Floats, tuple[int, ...]]:
     """Unrotated minres loadings, shape (items, factors), and the items that are Heywood cases.
 
     Args:
-        correlation: a usable correlation matrix (see `why_unusable`).
-        n_factors: at least 1 and fewer than items.
+        correlation: A usable correlation matrix (see `why_unusable`).
+        n_factors: At least 1 and fewer than items.
+        stopping: See `exploratory_factor_analysis`.
     """
     # Imported here: scipy's optimisers take half a second, and scoring does not need them.
     from scipy.optimize import minimize
 
-    def residual(uniqueness: Matrix) -> tuple[float, Matrix]:
-        values, vectors = np.linalg.eigh(correlation - np.diag(uniqueness))
+    exact = stopping == "exact"
+    # psych searches in hundredths of a uniqueness, which sets the length of its first step.
+    unit = 1.0 if exact else 0.01
+
+    def residual(point: Floats) -> tuple[float, Floats]:
+        values, vectors = np.linalg.eigh(correlation - np.diag(point * unit))
         # Factors can reproduce only positive roots; all else is left over.
         left = values.copy()
         left[-n_factors:] = np.minimum(left[-n_factors:], 0.0)
-        return 0.5 * float(left @ left), -(vectors**2) @ left
+        on_diagonal = (vectors**2) @ left
+        squares = float(left @ left)
+        if not exact:
+            # psych takes the off-diagonal residuals alone, yet the gradient of all of them.
+            squares -= float(on_diagonal @ on_diagonal)
+        return 0.5 * squares, -unit * on_diagonal
 
     # Squared multiple correlations; the pseudo-inverse serves singular matrices too.
     precision = np.diag(np.linalg.pinv(correlation, hermitian=True))
     start = np.clip(1.0 / np.maximum(precision, 1.0), LEAST_UNIQUENESS, 1.0)
     found = minimize(
         residual,
-        start,
+        start / unit,
         jac=True,
         method="L-BFGS-B",
-        bounds=[(LEAST_UNIQUENESS, 1.0)] * len(start),
-        options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-9},
+        bounds=[(LEAST_UNIQUENESS / unit, 1.0 / unit)] * len(start),
+        options=(
+            {"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-9}
+            if exact
+            else {"maxiter": 100, "ftol": 1e7 * np.finfo(float).eps, "gtol": 0.0, "maxcor": 5}
+        ),
     )
-    values, vectors = np.linalg.eigh(correlation - np.diag(found.x))
+    uniquenesses = found.x * unit
+    values, vectors = np.linalg.eigh(correlation - np.diag(uniquenesses))
     roots = np.sqrt(np.maximum(values[::-1][:n_factors], 0.0))
     loadings = vectors[:, ::-1][:, :n_factors] * roots
     loadings = loadings * np.where(loadings.sum(axis=0) < 0, -1.0, 1.0)
-    return loadings, tuple(int(i) for i in np.flatnonzero(found.x <= LEAST_UNIQUENESS + 1e-9))
+    improper = np.flatnonzero(uniquenesses <= LEAST_UNIQUENESS * (1 + 1e-9))
+    return loadings, tuple(int(item) for item in improper)
 
 
-def noncentrality_interval(
-    chi_square: float, df: int, level: float = 0.90
-) -> tuple[float, float]:
+def noncentrality_interval(chi_square: float, df: int, level: float = 0.90) -> tuple[float, float]:
     """Interval of the noncentrality of which `chi_square` is a draw.
 
     The lower limit is the noncentrality under which a larger statistic has probability
@@ -185,15 +199,13 @@ def noncentrality_interval(
             return 0.0
         # The noncentrality is at most the statistic plus many of its standard deviations.
         highest = chi_square + 20.0 * math.sqrt(2.0 * (df + 2.0 * chi_square)) + 20.0
-        return float(
-            brentq(lambda nc: ncx2.cdf(chi_square, df, nc) - probability, 1e-12, highest)
-        )
+        return float(brentq(lambda nc: ncx2.cdf(chi_square, df, nc) - probability, 1e-12, highest))
 
     tail = (1.0 - level) / 2.0
     return limit(1.0 - tail), limit(tail)
 
 
-def _fit(correlation: Matrix, loadings: Matrix, n_respondents: int | None) -> FactorFit:
+def _fit(correlation: Floats, loadings: Floats, n_respondents: int | None) -> FactorFit:
     items, factors = loadings.shape
     df = ((items - factors) ** 2 - items - factors) // 2
     model = loadings @ loadings.T
@@ -209,11 +221,11 @@ def _fit(correlation: Matrix, loadings: Matrix, n_respondents: int | None) -> Fa
     correction = n_respondents - 1 - (2 * items + 5) / 6
     if correction - 2 * factors / 3 <= 0:
         return without(f"{n_respondents} respondents are too few for {items} items")
-    sign, log_determinant = np.linalg.slogdet(correlation)
-    smallest = np.linalg.eigvalsh(correlation)[0]
-    model_sign, model_log_determinant = np.linalg.slogdet(model)
-    if sign <= 0 or smallest < 1e-10 or model_sign <= 0:
-        return without("the correlation matrix is singular: some items follow from others")
+    singular = why_singular(correlation) or why_singular(model)
+    if singular:
+        return without(singular)
+    log_determinant = np.linalg.slogdet(correlation)[1]
+    model_log_determinant = np.linalg.slogdet(model)[1]
     discrepancy = (
         float(np.trace(np.linalg.solve(model, correlation)))
         - log_determinant
@@ -237,15 +249,11 @@ def _fit(correlation: Matrix, loadings: Matrix, n_respondents: int | None) -> Fa
     squared = chi_square / (df * n_respondents) - 1 / (n_respondents - 1)
     low, high = noncentrality_interval(chi_square, df)
     scale = df * (n_respondents - 1)
-    rmsea = Estimate(
-        math.sqrt(max(squared, 0.0)), math.sqrt(low / scale), math.sqrt(high / scale)
-    )
+    rmsea = Estimate(math.sqrt(max(squared, 0.0)), math.sqrt(low / scale), math.sqrt(high / scale))
     return FactorFit(chi_square, df, float(chi2.sf(chi_square, df)), rmsea, tli, bic, rms)
 
 
-def _without_solution(
-    items: int, factors: int, rotation: Rotation, reason: str
-) -> FactorSolution:
+def _without_solution(items: int, factors: int, rotation: Rotation, reason: str) -> FactorSolution:
     nan = math.nan
     df = ((items - factors) ** 2 - items - factors) // 2
     return FactorSolution(

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allport.errors import UsageError
+__all__ = ["RotatedLoadings", "Rotation", "Stopping", "rotate_loadings", "target_rotation"]
 
-__all__ = ["RotatedLoadings", "Rotation", "rotate_loadings", "target_rotation"]
+Rotation: TypeAlias = Literal["none", "varimax", "oblimin"]
+Stopping: TypeAlias = Literal["exact", "psych"]
+"""Search to the optimum, or stop where R's psych and its rotations stop, some thousandths of a
+loading short of it at times. The second is for comparing with published figures."""
 
-Rotation = Literal["none", "varimax", "oblimin"]
-
-Matrix = NDArray[np.float64]
+Floats: TypeAlias = NDArray[np.float64]
 
 
 class RotatedLoadings(NamedTuple):
     """Loadings after rotation, factors ordered by the variance they explain.
 
     Attributes:
-        loadings: pattern, shape (items, factors); each column sums to at least zero.
-        factor_correlations: shape (factors, factors); the identity for orthogonal rotations.
-        ss_loadings: variance explained by each factor, shape (factors,).
+        loadings: Pattern, shape (items, factors); each column sums to at least zero.
+        factor_correlations: Shape (factors, factors); the identity for orthogonal rotations.
+        ss_loadings: Variance explained by each factor, shape (factors,).
     """
 
-    loadings: Matrix
-    factor_correlations: Matrix
-    ss_loadings: Matrix
+    loadings: Floats
+    factor_correlations: Floats
+    ss_loadings: Floats
 
 
 def rotate_loadings(
@@ -36,7 +37,7 @@ def rotate_loadings(
     *,
     starts: int = 1,
     seed: int = 0,
-    tolerance: float = 1e-10,
+    stopping: Stopping = "exact",
 ) -> RotatedLoadings:
     """Rotate orthogonal loadings to simple structure.
 
@@ -46,16 +47,15 @@ def rotate_loadings(
     (Jennrich 2002). The communality of each item is left as it was.
 
     Args:
-        loadings: unrotated, shape (items, factors), finite.
+        loadings: Unrotated, shape (items, factors), finite.
         method: `none`, `varimax` or `oblimin`.
-        starts: how many starting points; the first is the unrotated solution, the others are
+        starts: How many starting points; the first is the unrotated solution, the others are
             random, and the lowest criterion wins. More than one guards against local minima.
-        seed: of the random starting points.
-        tolerance: relative gain of the varimax criterion at which to stop. R's `varimax` stops
-            at 1e-5, which can leave loadings short of the optimum in the third decimal.
+        seed: Of the random starting points.
+        stopping: Where to stop, see `Stopping`.
     """
     if method not in ("none", "varimax", "oblimin"):
-        raise UsageError(f"Unknown rotation {method!r}: choose none, varimax or oblimin.")
+        raise ValueError(f"unknown rotation {method!r}: none, varimax or oblimin")
     unrotated = np.asarray(loadings, dtype=np.float64)
     factors = unrotated.shape[1]
     if factors == 1 or method == "none" or not unrotated.any():
@@ -66,13 +66,13 @@ def rotate_loadings(
         turn = np.eye(factors)
         if start:
             turn = np.linalg.qr(rng.standard_normal((factors, factors)))[0]
-        solution, criterion = _simple_structure(unrotated @ turn, method, tolerance)
+        solution, criterion = _simple_structure(unrotated @ turn, method, stopping)
         if criterion < lowest - 1e-10:
             best, lowest = solution, criterion
     return _ordered(*best)
 
 
-def target_rotation(loadings: ArrayLike, target: ArrayLike) -> tuple[Matrix, Matrix]:
+def target_rotation(loadings: ArrayLike, target: ArrayLike) -> tuple[Floats, Floats]:
     """Orthogonal Procrustes rotation: the turn T that brings `loadings` closest to `target`.
 
     T = U V' from the singular value decomposition U S V' of loadings' target minimises the sum of
@@ -80,21 +80,20 @@ def target_rotation(loadings: ArrayLike, target: ArrayLike) -> tuple[Matrix, Mat
     Reflections are allowed, so factors of the wrong sign are turned over.
 
     Args:
-        loadings: shape (items, factors).
-        target: the same shape: another group's loadings, or an ideal pattern of -1, 0 and 1.
+        loadings: Shape (items, factors).
+        target: The same shape: another group's loadings, or an ideal pattern of -1, 0 and 1.
 
     Returns:
         The rotated loadings and T; both NaN where an input is not finite.
 
     Raises:
-        UsageError: the shapes differ.
+        ValueError: The shapes differ.
     """
     moved = np.asarray(loadings, dtype=np.float64)
     fixed = np.asarray(target, dtype=np.float64)
     if moved.shape != fixed.shape or moved.ndim != 2:
-        raise UsageError(
-            f"Loadings of shape {moved.shape} cannot be rotated to a target of shape {fixed.shape}:"
-            " both need the same items and factors."
+        raise ValueError(
+            f"loadings of shape {moved.shape} cannot be turned to a target of shape {fixed.shape}"
         )
     if not (np.isfinite(moved).all() and np.isfinite(fixed).all()):
         factors = moved.shape[1]
@@ -105,22 +104,24 @@ def target_rotation(loadings: ArrayLike, target: ArrayLike) -> tuple[Matrix, Mat
 
 
 def _simple_structure(
-    loadings: Matrix, method: Literal["varimax", "oblimin"], tolerance: float
-) -> tuple[tuple[Matrix, Matrix], float]:
+    loadings: Floats, method: Literal["varimax", "oblimin"], stopping: Stopping
+) -> tuple[tuple[Floats, Floats], float]:
     """Rotated loadings with factor correlations, and the criterion reached (lower is better)."""
     if method == "varimax":
-        rotated, criterion = _varimax(loadings, tolerance)
+        rotated, criterion = _varimax(loadings, 1e-12 if stopping == "exact" else 1e-5)
         return (rotated, np.eye(loadings.shape[1])), criterion
     # Imported here: statsmodels takes about a second, and scoring does not need it.
     from statsmodels.multivariate.factor_rotation import rotate_factors
 
-    rotated, turn = rotate_factors(loadings, "quartimin", tol=1e-7, max_tries=1000)
+    # A gradient below 1e-7 is lost in rounding; R's GPArotation stops at 1e-5.
+    tolerance = 1e-7 if stopping == "exact" else 1e-5
+    rotated, turn = rotate_factors(loadings, "quartimin", tol=tolerance, max_tries=1001)
     squared = rotated**2
     criterion = float(((squared.sum(axis=1)) ** 2).sum() - (squared**2).sum())
     return (rotated, turn.T @ turn), criterion
 
 
-def _varimax(loadings: Matrix, tolerance: float) -> tuple[Matrix, float]:
+def _varimax(loadings: Floats, tolerance: float) -> tuple[Floats, float]:
     """Varimax by repeated polar decomposition of the criterion's gradient (Sherin 1966)."""
     lengths = np.sqrt((loadings**2).sum(axis=1, keepdims=True))
     lengths[lengths == 0] = 1.0
@@ -136,7 +137,7 @@ def _varimax(loadings: Matrix, tolerance: float) -> tuple[Matrix, float]:
     return rotated * lengths, -float((rotated**2).var(axis=0).sum())
 
 
-def _ordered(loadings: Matrix, factor_correlations: Matrix) -> RotatedLoadings:
+def _ordered(loadings: Floats, factor_correlations: Floats) -> RotatedLoadings:
     """Largest factor first, each turned so that its loadings sum to at least zero."""
     explained = np.diag(factor_correlations @ loadings.T @ loadings)
     order = np.argsort(-explained, kind="stable")
