@@ -60,8 +60,8 @@ def plan(
         if name not in templates:
             raise UsageError(f"Unknown template {name!r}; known: {', '.join(templates)}.")
     prompts = persona_prompts(design, personas)
-    asked = set(map(inventory.item, design.items)) if design.items else None
-    items = [item for item in inventory.items if asked is None or item in asked]
+    asked = {inventory.item(number).number for number in design.items or inventory.numbers}
+    items = [item for item in inventory.items if item.number in asked]
     if any(item.text is None for item in items):
         raise InventoryError(
             f"The item texts of {inventory.name} are not in the package; bring your own with "
