@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from allport.errors import InventoryError, UsageError
 from allport.inventories.catalog import (
@@ -188,12 +187,12 @@ def _same_key(key: Inventory, found: Questionnaire) -> None:
     for category, numbers in found.categories.items():
         theirs.setdefault(named_trait(category).code, set()).update(numbers)
     for trait in key.traits:
-        numbers = {item.number for item in key.items if item.trait == trait.code}
+        wanted = {item.number for item in key.items if item.trait == trait.code}
         given = theirs.pop(trait.code, set())
-        if numbers != given:
+        if wanted != given:
             differences.append(
-                f"it scores {_listed(given) or 'no items'} on {trait.name}, which the key gives "
-                f"{_listed(numbers)}"
+                f"it scores {_listed(given) or 'no items'} on {trait.name}, to which the key gives "
+                f"{_listed(wanted)}"
             )
     differences += [f"the key has no trait {code}" for code in theirs]
     if differences:
@@ -202,5 +201,5 @@ def _same_key(key: Inventory, found: Questionnaire) -> None:
         )
 
 
-def _listed(numbers: Any) -> str:
+def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, sorted(numbers)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -98,7 +99,7 @@ class Inventory(_Frozen):
     """Words that turn an item into a first-person sentence: "I" before "worry about things"; empty
     where items are sentences already."""
     scale: tuple[Option, ...] = ()
-    """Likert response scale, literal values ascending; empty where items carry their own options."""
+    """Likert response scale, literal values ascending; empty where items have their own options."""
     traits: tuple[Trait, ...]
     facets: tuple[Facet, ...] = ()
     items: tuple[Item, ...]
@@ -116,7 +117,7 @@ class Inventory(_Frozen):
             raise ValueError("it has no items")
         if self.scale:
             values = [option.value for option in self.scale]
-            if len(values) < 2 or any(b <= a for a, b in zip(values, values[1:], strict=False)):
+            if len(values) < 2 or any(b <= a for a, b in pairwise(values)):
                 raise ValueError("the scale needs two or more options with ascending values")
             if len({option.text for option in self.scale}) < len(values):
                 raise ValueError("two options of the scale have the same text")

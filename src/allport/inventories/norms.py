@@ -9,10 +9,10 @@ without a named group, there are no norm scores: none is guessed.
                the cubic that Johnson's own program uses
     level      low below T 45, high above T 55, average between; always from T
 
-The table "johnson" has means and SDs by sex and age band for the IPIP-NEO of 120 and 300 items. Groups
-of both sexes are not in it. They are worked out from the rows of women and men of that age as of a
-group of which each is half: the SD includes the distance between their means. Averaging the two SDs,
-as other programs do, leaves that distance out and makes every score too extreme.
+The table "johnson" has means and SDs by sex and age band for the IPIP-NEO of 120 and 300 items.
+Groups of both sexes are not in it. They are worked out from the rows of women and men of that age
+as of a group of which each is half: the SD includes the distance between their means. The average
+of the two SDs, which other programs take, leaves that distance out and makes scores too extreme.
 
 The people of this table filled in a questionnaire on a web page of their own accord. They are no
 sample of a population, and no ideal.
@@ -113,7 +113,8 @@ def norm_groups(inventory: Inventory) -> dict[str, NormGroup]:
             f"{', '.join(NORM_TABLES)}."
         )
     groups = _johnson().get(len(inventory.items))
-    codes = {part.code for part in (*inventory.traits, *inventory.facets)}
+    codes = {item.trait for item in inventory.items}
+    codes |= {item.facet for item in inventory.items if item.facet is not None}
     if groups is None or not codes <= set(groups["women-under-21"].mean):
         raise InventoryError(
             f"{inventory.name}: the norms {inventory.norms!r} are for the IPIP-NEO of 120 or 300 "

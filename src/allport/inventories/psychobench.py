@@ -133,10 +133,11 @@ def _questionnaire(entry: dict[str, Any], where: str) -> Questionnaire:
     categories: dict[str, frozenset[int]] = {}
     given = entry.get("categories", [])
     for category in given if isinstance(given, list) else [None]:
-        name = category.get("cat_name") if isinstance(category, dict) else None
+        content = category if isinstance(category, dict) else {}
+        name = content.get("cat_name")
         if not isinstance(name, str) or not name.strip() or name in categories:
             raise InventoryError(f"{where}: each of 'categories' needs a 'cat_name' of its own.")
-        categories[name] = _numbers(category.get("cat_questions"), texts, where, name)
+        categories[name] = _numbers(content.get("cat_questions"), texts, where, name)
     scale = entry.get("scale")
     if not isinstance(scale, int) or isinstance(scale, bool):
         raise InventoryError(f"{where}: 'scale' must be the lowest plus the highest answer.")

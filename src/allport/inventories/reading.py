@@ -104,7 +104,8 @@ def build_inventory(
     content.setdefault("licence", "not stated")
     content.setdefault("source", Path(where).name)
     items = content.get("items")
-    rows = [row for row in items if isinstance(row, Mapping)] if isinstance(items, list) else []
+    given = items if isinstance(items, list) else []
+    rows: list[Mapping[str, Any]] = [row if isinstance(row, Mapping) else {} for row in given]
     if "traits" not in content:
         codes = _unique(row.get("trait") for row in rows)
         content["traits"] = [{"code": code, "name": code} for code in codes]
@@ -240,9 +241,10 @@ def _explain(detail: ErrorDetails, rows: Sequence[Mapping[str, Any]]) -> str:
     place: list[str] = []
     field = ""
     steps = list(detail["loc"])
-    for step, following in zip(steps, [*steps[1:], None], strict=True):
+    for at, step in enumerate(steps):
         if isinstance(step, int):
             continue
+        following = steps[at + 1] if at + 1 < len(steps) else None
         if step in _PARTS and isinstance(following, int):
             what, model = _PARTS[str(step)]
             row = rows[following] if what == "item" and following < len(rows) else {}
@@ -274,6 +276,8 @@ def _explain(detail: ErrorDetails, rows: Sequence[Mapping[str, Any]]) -> str:
                 f"the {field} {_shown(given)} must be small letters, digits, dots, dashes and "
                 "underscores, at most 64"
             )
+        case "int_type":
+            reason = f"the {field} must be a whole number, not {_shown(given)}"
         case "value_error":
             reason = detail["msg"].removeprefix("Value error, ")
         case _:

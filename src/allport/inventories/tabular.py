@@ -176,9 +176,11 @@ def inventory_csv(inventory: Inventory) -> str:
                 "which CSV has no place; write .json or .toml."
             )
     used = {item.facet for item in inventory.items}
-    for part in (*inventory.traits, *inventory.facets):
-        if " = " in part.code or part.code.endswith(" ="):
-            raise InventoryError(f"{inventory.name}: CSV cannot hold the code {part.code!r}.")
+    codes = [trait.code for trait in inventory.traits]
+    codes += [facet.code for facet in inventory.facets]
+    for code in codes:
+        if " = " in code or code.endswith(" ="):
+            raise InventoryError(f"{inventory.name}: CSV cannot hold the code {code!r}.")
     for facet in inventory.facets:
         if facet.code not in used:
             raise InventoryError(f"{inventory.name}: CSV cannot hold {facet.code}, without items.")
@@ -194,7 +196,8 @@ def inventory_csv(inventory: Inventory) -> str:
         if (name != "facet" or inventory.facets) and (name != "text" or inventory.has_text)
     ]
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
+    # Ends lines as RFC 4180 has it; with "\n" alone some Pythons leave a "\r" in a text unquoted.
+    writer = csv.writer(out, lineterminator="\r\n")
     writer.writerows([remark] for remark in remarks)
     writer.writerow(columns)
     for item in inventory.items:
