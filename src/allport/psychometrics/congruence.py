@@ -171,7 +171,7 @@ def congruence_of_answers(
     fixed = np.asarray(target, dtype=np.float64)
     if fixed.ndim != 2 or len(fixed) != answers.shape[1]:
         raise ValueError(f"a target of shape {fixed.shape} does not fit {answers.shape[1]} items")
-    factors = fixed.shape[1]
+    factors: int = fixed.shape[1]
 
     def coefficients_of(rows: NDArray[Any]) -> tuple[Estimate, ...]:
         matrix = item_covariance(rows, missing).correlation
