@@ -6,66 +6,112 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allport.administration.comparing import Comparison, Difference, compare
     from allport.administration.design import Design
     from allport.administration.measuring import measure
     from allport.administration.orders import permutation, williams_square
     from allport.administration.planning import plan
+    from allport.administration.profiles import Profile, ProfileRow, Styles, Usability
+    from allport.administration.profiling import profile
+    from allport.administration.progress import ProgressCallback
     from allport.administration.responses import (
         SCHEMA,
         Answers,
         administrations,
         answers,
+        option_probabilities,
         read_responses,
         responses_frame,
         validate_responses,
         write_responses,
     )
     from allport.administration.run import Run, RunSummary, find_runs, read_run
+    from allport.administration.run_record import RunRecord
+    from allport.administration.scoring_people import PeopleScores, score
     from allport.administration.templates import Template, load_templates, read_templates
 
-_ROOM = "allport.administration"
-# Polars, rich and SQLite are imported with the first name that needs them, not with the package.
-_HOME = {
-    "Answers": "responses",
-    "Design": "design",
-    "Run": "run",
-    "RunSummary": "run",
-    "SCHEMA": "responses",
-    "Template": "templates",
-    "administrations": "responses",
-    "answers": "responses",
-    "find_runs": "run",
-    "load_templates": "templates",
-    "measure": "measuring",
-    "permutation": "orders",
-    "plan": "planning",
-    "read_responses": "responses",
-    "read_run": "run",
-    "read_templates": "templates",
-    "responses_frame": "responses",
-    "validate_responses": "responses",
-    "williams_square": "orders",
-    "write_responses": "responses",
+# Polars, rich and SQLite are imported with the first name that needs them, not with the room.
+_HOMES = {
+    "comparing": (
+        "Comparison",
+        "Difference",
+        "compare",
+    ),
+    "design": ("Design",),
+    "measuring": ("measure",),
+    "orders": (
+        "permutation",
+        "williams_square",
+    ),
+    "planning": ("plan",),
+    "profiles": (
+        "Profile",
+        "ProfileRow",
+        "Styles",
+        "Usability",
+    ),
+    "profiling": ("profile",),
+    "progress": ("ProgressCallback",),
+    "responses": (
+        "SCHEMA",
+        "Answers",
+        "administrations",
+        "answers",
+        "option_probabilities",
+        "read_responses",
+        "responses_frame",
+        "validate_responses",
+        "write_responses",
+    ),
+    "run": (
+        "Run",
+        "RunSummary",
+        "find_runs",
+        "read_run",
+    ),
+    "run_record": ("RunRecord",),
+    "scoring_people": (
+        "PeopleScores",
+        "score",
+    ),
+    "templates": (
+        "Template",
+        "load_templates",
+        "read_templates",
+    ),
 }
 
 __all__ = [
     "SCHEMA",
     "Answers",
+    "Comparison",
     "Design",
+    "Difference",
+    "PeopleScores",
+    "Profile",
+    "ProfileRow",
+    "ProgressCallback",
     "Run",
+    "RunRecord",
     "RunSummary",
+    "Styles",
     "Template",
+    "Usability",
     "administrations",
     "answers",
+    "compare",
     "find_runs",
     "load_templates",
     "measure",
+    "option_probabilities",
     "permutation",
     "plan",
+    "profile",
     "read_responses",
     "read_run",
     "read_templates",
     "responses_frame",
+    "score",
     "validate_responses",
     "williams_square",
     "write_responses",
@@ -73,10 +119,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name with its first use."""
-    if name not in _HOME:
-        raise AttributeError(f"module {_ROOM!r} has no attribute {name!r}")
-    return getattr(import_module(f"{_ROOM}.{_HOME[name]}"), name)
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

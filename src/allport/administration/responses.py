@@ -23,6 +23,7 @@ __all__ = [
     "Answers",
     "administrations",
     "answers",
+    "option_probabilities",
     "read_responses",
     "responses_frame",
     "validate_responses",
@@ -149,6 +150,25 @@ def answers(responses: pl.DataFrame, inventory: Inventory, column: str) -> Answe
     cells = responses[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     values[placed["row"].to_numpy(), columns] = cells
     return Answers(administrations(responses), values)
+
+
+def option_probabilities(responses: pl.DataFrame, inventory: Inventory) -> NDArray[np.float64]:
+    """Probabilities, shape (administrations, items, options), options in content order.
+
+    NaN where nothing usable was said, and on options that an item does not have. Administrations
+    are in the order of `administrations`.
+    """
+    index = {condition: row for row, condition in enumerate(administrations(responses))}
+    column = {number: place for place, number in enumerate(inventory.numbers)}
+    most = max(len(inventory.options(item)) for item in inventory.items)
+    table = np.full((len(index), len(column), most), np.nan)
+    usable = responses.filter(pl.col("probabilities").is_not_null())
+    for item, probabilities, *condition in usable.select(
+        "item", "probabilities", *CONDITION_COLUMNS
+    ).iter_rows():
+        cell = table[index[Condition(*condition)], column[item]]
+        cell[: len(probabilities)] = probabilities
+    return table
 
 
 def validate_responses(responses: pl.DataFrame, inventory: Inventory, where: str) -> pl.DataFrame:

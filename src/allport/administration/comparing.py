@@ -1,0 +1,179 @@
+"""Two runs side by side: paired differences with intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from allport.administration.run import Run
+from allport.errors import UsageError
+from allport.inventories.inventory import Inventory
+from allport.psychometrics.estimate import Estimate, undefined
+from allport.psychometrics.intervals import mean_interval
+
+__all__ = ["Comparison", "Difference", "compare"]
+
+_CELL: Final = ("item", "template", "order", "form", "repeat")
+
+
+class Difference(NamedTuple):
+    """How two runs differ on one trait or facet."""
+
+    code: str
+    name: str
+    trait: str
+    """Code of the trait that a facet belongs to; a trait's own code."""
+    kind: Literal["trait", "facet"]
+    first: float
+    """Score of the first run on the matched questions, in the units of the response scale."""
+    second: float
+    difference: Estimate
+    """Second less first, with a bootstrap interval over items."""
+    standard_error: float
+    """Of the difference, over items."""
+    items: int
+    """Items that both runs answered under a shared condition."""
+    cells: int
+    """Pairs of responses to the same item under the same condition."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paired differences of two runs on every trait and facet."""
+
+    first: str
+    second: str
+    inventory: str
+    traits: tuple[Difference, ...]
+    facets: tuple[Difference, ...]
+    matched: int
+    """Pairs of usable responses that the differences rest on."""
+    unmatched_first: int
+    """Responses of the first run without a usable partner."""
+    unmatched_second: int
+    agreement: Estimate
+    """Share of pairs in which both chose the same option, with a bootstrap interval over items."""
+
+    def to_frame(self) -> pl.DataFrame:
+        """The differences as a frame, one row a trait or facet; null where there is no figure."""
+        rows = [
+            {
+                **{name: value for name, value in row._asdict().items() if name != "difference"},
+                "difference": row.difference.value,
+                "low": row.difference.low,
+                "high": row.difference.high,
+                "reason": row.difference.reason,
+            }
+            for row in (*self.traits, *self.facets)
+        ]
+        return pl.DataFrame(rows).fill_nan(None)
+
+
+def compare(
+    first: Run,
+    second: Run,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Comparison:
+    """Differences of two runs on the questions that both answered.
+
+    Responses are paired where item, template, option order, form and repeat are the same, and
+    persona too, unless each run has a single one. The difference on a trait is the mean over items
+    of each item's mean difference over its pairs; the interval resamples items, so that pairs of
+    one item are drawn together (BCa). Answers are mean values under their distributions.
+
+    Args:
+        first: A run.
+        second: A run of the same inventory: another model, or the same one before and after.
+        confidence: Of the intervals.
+        resamples: Of the bootstrap.
+        seed: The same seed gives the same intervals.
+
+    Raises:
+        UsageError: The runs are of different inventories, or share no question.
+    """
+    if first.inventory.content_hash != second.inventory.content_hash:
+        raise UsageError(
+            f"The runs asked {_title(first.inventory)} and {_title(second.inventory)}, which are "
+            "not the same questions; compare runs of one inventory."
+        )
+    one, other = first.responses, second.responses
+    cell = list(_CELL)
+    if max(one["persona"].n_unique(), other["persona"].n_unique()) > 1:
+        cell.append("persona")
+    pairs = one.join(other, on=cell, suffix="_second").filter(
+        pl.col("expected_keyed").is_not_null() & pl.col("expected_keyed_second").is_not_null()
+    )
+    if pairs.is_empty():
+        raise UsageError(
+            f"The runs of {first.record.respondent} and {second.record.respondent} share no usable "
+            "answer to one question under one condition; measure both with the same design."
+        )
+    by_item = pairs.group_by("item", maintain_order=True).agg(
+        pl.col("trait").first(),
+        pl.col("facet").first(),
+        first=pl.col("expected_keyed").mean(),
+        second=pl.col("expected_keyed_second").mean(),
+        same=(pl.col("choice") == pl.col("choice_second")).mean(),
+        cells=pl.len(),
+    )
+
+    def difference(
+        code: str, name: str, trait: str, kind: Literal["trait", "facet"]
+    ) -> Difference | None:
+        if not len(first.inventory.columns(code)):
+            return None
+        rows = by_item.filter(pl.col(kind) == code)
+        changes = (rows["second"] - rows["first"]).to_numpy()
+        estimate = undefined("the runs share no answered item of it")
+        error = math.nan
+        if rows.height:
+            estimate = mean_interval(changes, confidence=confidence, resamples=resamples, seed=seed)
+        if rows.height > 1:
+            error = float(changes.std(ddof=1)) / math.sqrt(rows.height)
+        return Difference(
+            code=code,
+            name=name,
+            trait=trait,
+            kind=kind,
+            first=_mean(rows["first"]),
+            second=_mean(rows["second"]),
+            difference=estimate,
+            standard_error=error,
+            items=rows.height,
+            cells=int(rows["cells"].sum()),
+        )
+
+    inventory = first.inventory
+    traits = [difference(t.code, t.name, t.code, "trait") for t in inventory.traits]
+    facets = [difference(f.code, f.name, f.trait, "facet") for f in inventory.facets]
+    return Comparison(
+        first=first.record.respondent,
+        second=second.record.respondent,
+        inventory=inventory.name,
+        traits=tuple(row for row in traits if row is not None),
+        facets=tuple(row for row in facets if row is not None),
+        matched=pairs.height,
+        unmatched_first=one.height - pairs.height,
+        unmatched_second=other.height - pairs.height,
+        agreement=mean_interval(
+            by_item["same"].drop_nulls().to_numpy(),
+            confidence=confidence,
+            resamples=resamples,
+            seed=seed,
+        ),
+    )
+
+
+def _mean(values: pl.Series) -> float:
+    return float(np.mean(values.to_numpy())) if len(values) else math.nan
+
+
+def _title(inventory: Inventory) -> str:
+    return f"{inventory.name} {inventory.version} ({inventory.content_hash[:8]})"

@@ -1,0 +1,277 @@
+"""People's answers scored: raw, T and percentile for each, and the sample's reliability."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from allport.errors import ResponsesError
+from allport.inventories.inventory import Inventory
+from allport.inventories.norms import (
+    NormGroup,
+    PercentileMethod,
+    Sex,
+    norm_group,
+    norm_groups,
+    norm_scores,
+)
+from allport.models.human_answers import HumanAnswers
+from allport.psychometrics.covariance import MissingPairs
+from allport.psychometrics.reliability import scale_alphas, standard_error_of_measurement
+from allport.psychometrics.scoring import MissingAnswers, ScaleScores, raw_sums, scale_scores
+
+__all__ = ["PeopleScores", "score"]
+
+Floats = NDArray[np.float64]
+
+_ENOUGH_FOR_SEM = 30
+"""With fewer people the sample's alpha is too unsteady to say how exact one score is."""
+_SEXES: Final[Mapping[str, Sex]] = {
+    "female": "female",
+    "f": "female",
+    "woman": "female",
+    "male": "male",
+    "m": "male",
+    "man": "male",
+}
+_NORM_COLUMNS: Final = ("t", "t_low", "t_high", "percentile", "percentile_low", "percentile_high")
+
+
+class _Scale(NamedTuple):
+    name: str
+    kind: Literal["trait", "facet"]
+
+
+@dataclass(frozen=True)
+class PeopleScores:
+    """Scores of people on the traits and facets of an inventory."""
+
+    name: str
+    """Of the answers scored."""
+    inventory: str
+    scores: pl.DataFrame
+    """One row a person and scale: id, code, name, kind, items, answered, score (mean keyed answer),
+    raw (sum), standard_error (of the sum), t, percentile, each with _low and _high, level and
+    norm_group; null where there is no figure."""
+    reliability: pl.DataFrame
+    """One row a scale: code, name, kind, items, people scored, alpha_people, mean and sd of the
+    sum, alpha with alpha_low, alpha_high and alpha_reason, sem, mean_correlation."""
+    error_from: Literal["sample", "items"]
+    """What standard errors come from: the sample's reliability, SD sqrt(1 - alpha), or with fewer
+    than 30 people the spread of each person's own answers over the items of the scale."""
+    notes: tuple[str, ...]
+    """What a reader has to know: what could not be checked, and why norms are missing."""
+
+    def wide(self, figure: str = "raw") -> pl.DataFrame:
+        """One row a person, one column a scale, of one of the figures in `scores`."""
+        return self.scores.pivot(on="code", index="id", values=figure)
+
+
+def score(
+    people: HumanAnswers,
+    *,
+    sex: Sex | None = None,
+    age: int | None = None,
+    norm: NormGroup | str | None = None,
+    percentile: PercentileMethod = "normal",
+    missing: MissingAnswers = "available",
+    pairs: MissingPairs = "listwise",
+    confidence: float = 0.95,
+) -> PeopleScores:
+    """Score people's answers against human norms, with the reliability of the sample.
+
+    T scores and percentiles need a norm group: the one named, else the group of each person by the
+    columns `sex` ("female" or "male") and `age` of the file, else by the sex and age given. Where
+    nothing tells the group there are none, and a note says for how many.
+
+    Args:
+        people: Whose answers; see `allport.models.read_human_answers`.
+        sex: Of everybody the file does not tell it of.
+        age: In years, likewise.
+        norm: One norm group for everybody, or its name.
+        percentile: See `allport.inventories.norm_scores`.
+        missing: What becomes of people with missing answers; see
+            `allport.psychometrics.scale_scores`. A sum is prorated where at least 80 % of a scale
+            was answered.
+        pairs: Whom reliability rests on: "listwise" takes people who answered the whole scale,
+            "pairwise" takes everybody, each pair of items over those who answered both.
+        confidence: Of the intervals.
+
+    Raises:
+        ResponsesError: Answers are missing and `missing` is "refuse".
+        UsageError: The norm group is unknown.
+    """
+    from scipy.special import ndtri
+
+    inventory = people.inventory
+    named = _scales(inventory)
+    scales = {code: inventory.columns(code) for code in named}
+    keyed = people.keyed
+    means = scale_scores(keyed, scales, missing=missing)
+    sums = raw_sums(keyed, scales, missing=missing)
+    reliability = _reliability(named, keyed, scales, sums, pairs, confidence)
+    enough = len(people.ids) >= _ENOUGH_FOR_SEM
+    errors = sums.standard_errors
+    if enough:
+        sem = np.array(reliability["sem"].fill_null(float("nan")).to_numpy())
+        errors = np.where(np.isnan(sums.scores), np.nan, sem)
+    groups, missing_norms = _groups(people, norm, sex, age)
+    z = float(ndtri((1 + confidence) / 2))
+    count = len(people.ids)
+    frames = [
+        pl.DataFrame(
+            {
+                "row": np.arange(count),
+                "id": people.ids,
+                "code": [code] * count,
+                "name": [named[code].name] * count,
+                "kind": [named[code].kind] * count,
+                "items": np.full(count, len(columns)),
+                "answered": means.answered[:, place],
+                "score": means.scores[:, place],
+                "raw": sums.scores[:, place],
+                "standard_error": errors[:, place],
+                **_norms(
+                    inventory,
+                    code,
+                    sums.scores[:, place],
+                    errors[:, place],
+                    groups,
+                    percentile,
+                    z,
+                ),
+            }
+        )
+        for place, (code, columns) in enumerate(scales.items())
+    ]
+    return PeopleScores(
+        name=people.name,
+        inventory=inventory.name,
+        scores=pl.concat(frames).sort("row", maintain_order=True).drop("row").fill_nan(None),
+        reliability=reliability,
+        error_from="sample" if enough else "items",
+        notes=tuple(note for note in (people.note, missing_norms) if note),
+    )
+
+
+def _scales(inventory: Inventory) -> dict[str, _Scale]:
+    """Traits and facets that items speak for, by code."""
+    found = {trait.code: _Scale(trait.name, "trait") for trait in inventory.traits}
+    found |= {facet.code: _Scale(facet.name, "facet") for facet in inventory.facets}
+    return {code: scale for code, scale in found.items() if len(inventory.columns(code))}
+
+
+def _reliability(
+    named: Mapping[str, _Scale],
+    keyed: Floats,
+    scales: Mapping[str, NDArray[np.intp]],
+    sums: ScaleScores,
+    pairs: MissingPairs,
+    confidence: float,
+) -> pl.DataFrame:
+    rows = []
+    alphas = scale_alphas(keyed, scales, missing=pairs, confidence=confidence)
+    for place, (code, alpha) in enumerate(alphas.items()):
+        scored = sums.scores[:, place]
+        scored = scored[~np.isnan(scored)]
+        deviation = float(scored.std(ddof=1)) if scored.size > 1 else math.nan
+        rows.append(
+            {
+                "code": code,
+                "name": named[code].name,
+                "kind": named[code].kind,
+                "items": alpha.items,
+                "people": int(scored.size),
+                "alpha_people": alpha.rows,
+                "mean": float(scored.mean()) if scored.size else math.nan,
+                "sd": deviation,
+                "alpha": alpha.raw.value,
+                "alpha_low": alpha.raw.low,
+                "alpha_high": alpha.raw.high,
+                "alpha_reason": alpha.raw.reason,
+                "sem": float(standard_error_of_measurement(deviation, alpha.raw.value)),
+                "mean_correlation": alpha.mean_correlation,
+            }
+        )
+    return pl.DataFrame(rows).fill_nan(None)
+
+
+def _groups(
+    people: HumanAnswers, norm: NormGroup | str | None, sex: Sex | None, age: int | None
+) -> tuple[list[NormGroup | None], str]:
+    """The norm group of each person, and a note on those without one."""
+    inventory, count = people.inventory, len(people.ids)
+    known = norm_groups(inventory)
+    if not known:
+        return [None] * count, f"There are no human norms for {inventory.name}."
+    if norm is not None:
+        # `norm_scores` knows how to refuse an unknown name.
+        group = norm_scores(inventory, {}, group=norm).group
+        return [group] * count, ""
+    frame = people.people
+    sexes = frame["sex"].to_list() if "sex" in frame.columns else [None] * count
+    ages = frame["age"].to_list() if "age" in frame.columns else [None] * count
+    found: list[NormGroup | None] = []
+    for person, given_sex, given_age in zip(people.ids, sexes, ages, strict=True):
+        own_sex = _SEXES.get(str(given_sex).strip().lower(), sex if given_sex is None else None)
+        own_age = age if given_age is None else _years(given_age, person, people.name)
+        found.append(
+            None if own_sex is None or own_age is None else norm_group(inventory, own_sex, own_age)
+        )
+    without = found.count(None)
+    if not without:
+        return found, ""
+    return found, (
+        f"{without} of {count} people have no norm scores: norms go by sex (female or male) and "
+        "age, and the file does not tell them; name a norm group to use it for everybody."
+    )
+
+
+def _years(given: object, person: str, name: str) -> int:
+    try:
+        years = float(str(given))
+    except ValueError:
+        years = math.nan
+    if not 1 <= years <= 120:
+        raise ResponsesError(f"{name}, person {person}: {given!r} is no age in years.")
+    return int(years)
+
+
+def _norms(
+    inventory: Inventory,
+    code: str,
+    raw: Floats,
+    errors: Floats,
+    groups: list[NormGroup | None],
+    percentile: PercentileMethod,
+    z: float,
+) -> dict[str, object]:
+    """Norm scores of everybody on one scale, each different raw score looked up once a group."""
+    table = {name: np.full(raw.size, np.nan) for name in _NORM_COLUMNS}
+    levels: list[str | None] = [None] * raw.size
+    names = np.array([group.name if group else "" for group in groups])
+    for group in {group.name: group for group in groups if group is not None}.values():
+        rows = np.flatnonzero((names == group.name) & ~np.isnan(raw))
+        pairs = np.stack([raw[rows], errors[rows]], axis=1)
+        different, which = np.unique(pairs, axis=0, return_inverse=True, equal_nan=True)
+        found = [
+            norm_scores(
+                inventory, {code: value}, percentile=percentile, group=group, sem={code: error}, z=z
+            ).scores[code]
+            for value, error in different.tolist()
+        ]
+        for name in _NORM_COLUMNS:
+            table[name][rows] = np.array([getattr(each, name) for each in found])[which.ravel()]
+        for row, index in zip(rows.tolist(), which.ravel().tolist(), strict=True):
+            levels[row] = found[index].level
+    return {
+        **table,
+        "level": pl.Series(levels, dtype=pl.String),
+        "norm_group": pl.Series([g.name if g else None for g in groups], dtype=pl.String),
+    }
