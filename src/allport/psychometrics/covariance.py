@@ -10,14 +10,22 @@ from numpy.typing import ArrayLike, NDArray
 
 from allport.errors import ResponsesError
 
-__all__ = ["Covariance", "MissingPairs", "as_answers", "has_missing", "item_covariance"]
+__all__ = [
+    "Covariance",
+    "MissingPairs",
+    "as_answers",
+    "has_missing",
+    "item_covariance",
+]
 
 Floats: TypeAlias = NDArray[np.float64]
 MissingPairs: TypeAlias = Literal["pairwise", "listwise", "refuse"]
 
-# Rows per block. Products of two int8 answers summed over 1,024 rows stay below 2**24, so a float32
-# Gram matrix of a block is exact; blocks of this size also stay in the processor's cache.
-BLOCK_ROWS = 1024
+# Numbers per block, 16 MB of float64. Larger blocks make fewer calls into linear algebra, each of
+# which waits for its slowest thread; smaller ones hold less beside the data.
+BLOCK_NUMBERS = 2**21
+# Whole numbers up to here are exact in float32.
+EXACT = 2**24
 
 
 class Covariance(NamedTuple):
@@ -52,21 +60,37 @@ def as_answers(answers: ArrayLike) -> NDArray[Any]:
     return array
 
 
-def blocks(answers: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Blocks of rows as floats: float32 where that is exact (int8), else float64."""
-    dtype = np.float32 if answers.dtype in (np.int8, np.bool_) else np.float64
-    for start in range(0, answers.shape[0], BLOCK_ROWS):
-        yield answers[start : start + BLOCK_ROWS].astype(dtype)
+def blocks(answers: NDArray[Any]) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """Rows of a block, and their answers as floats: float32 where sums of squares are exact in it
+    (int8), else float64.
+
+    The array given is used again for the next block.
+    """
+    rows, items = answers.shape
+    most = max(1, BLOCK_NUMBERS // max(items, 1))
+    dtype: Any = np.float64
+    if answers.dtype in (np.int8, np.bool_) and answers.size:
+        dtype = np.float32
+        largest = max(int(answers.max()), -int(answers.min()), 1)
+        most = min(most, EXACT // largest**2)
+    buffer = np.empty((min(most, rows), items), dtype)
+    for start in range(0, rows, most):
+        span = slice(start, min(start + most, rows))
+        block = buffer[: span.stop - start]
+        np.copyto(block, answers[span])
+        yield span, block
 
 
 def has_missing(answers: NDArray[Any]) -> bool:
-    """Whether any answer is NaN, looked at in blocks."""
-    if answers.dtype.kind != "f":
+    """Whether any answer is NaN, found by sums: they cost a fraction of looking at each."""
+    if answers.dtype.kind != "f" or not answers.size:
         return False
-    return any(
-        bool(np.isnan(answers[start : start + BLOCK_ROWS]).any())
-        for start in range(0, answers.shape[0], BLOCK_ROWS)
-    )
+    rows = max(1, BLOCK_NUMBERS // answers.shape[1])
+    with np.errstate(invalid="ignore", over="ignore"):
+        return any(
+            bool(np.isnan(answers[start : start + rows].sum()))
+            for start in range(0, answers.shape[0], rows)
+        )
 
 
 def refuse_missing(answers: NDArray[Any], policies: str) -> None:
@@ -82,6 +106,8 @@ def refuse_missing(answers: NDArray[Any], policies: str) -> None:
     if not has_missing(answers):
         return
     missing = np.isnan(answers)
+    if not missing.any():
+        return
     row, column = np.argwhere(missing)[0]
     raise ResponsesError(
         f"{int(missing.sum())} of {missing.size} answers are missing, the first in row {row + 1}, "
@@ -109,45 +135,63 @@ def item_covariance(answers: ArrayLike, missing: MissingPairs = "pairwise") -> C
         ResponsesError: Answers are missing and `missing` is "refuse".
     """
     answers = as_answers(answers)
+    everything = np.ones((answers.shape[1], 1), dtype=np.bool_)
+    return covariance_of_scales(answers, everything, missing)[0]
+
+
+def covariance_of_scales(
+    answers: NDArray[Any], membership: NDArray[np.bool_], missing: MissingPairs
+) -> tuple[Covariance, NDArray[np.int64]]:
+    """`item_covariance`, and how many rows answered any item of each scale, shape (scales,).
+
+    Args:
+        answers: Shape (rows, items).
+        membership: Which item belongs to which scale, shape (items, scales).
+        missing: As for `item_covariance`.
+    """
     if missing == "refuse":
         refuse_missing(answers, "pairwise or listwise")
     items = answers.shape[1]
+    floating = answers.dtype.kind == "f"
     # Covariance does not depend on an item's origin. Counting floats from each item's first answer
     # keeps precision, and makes an item that does not vary exactly zero. Integers are exact as is.
     origin = np.zeros(items)
-    if answers.dtype.kind == "f" and answers.shape[0]:
-        first = np.argmax(~np.isnan(answers), axis=0)
+    if floating and answers.size:
+        first = np.argmax(~np.isnan(answers[:1]), axis=0)
+        if np.isnan(answers[:1]).any():
+            first = np.argmax(~np.isnan(answers), axis=0)
         origin = np.nan_to_num(answers[first, np.arange(items)].astype(np.float64))
+    complete = np.zeros((items, items))
+    complete_sums, complete_rows = np.zeros(items), 0
     products, sums, squares, counts = (np.zeros((items, items)) for _ in range(4))
-    complete_sums, complete_squares, complete_rows, partial_rows = (
-        np.zeros(items),
-        np.zeros(items),
-        0,
-        0,
-    )
-    for block in blocks(answers):
-        if answers.dtype.kind == "f":
+    scale_rows = np.zeros(membership.shape[1], dtype=np.int64)
+    for _, block in blocks(answers):
+        if floating:
             block -= origin
+        block_sums = np.ones(len(block), dtype=block.dtype) @ block
+        # A missing answer makes its column's sum NaN, so complete blocks are not searched.
+        if floating and np.isnan(block_sums).any():
             absent = np.isnan(block)
             partial = absent.any(axis=1)
-            if partial.any():
-                if missing == "pairwise":
-                    present = (~absent[partial]).astype(np.float64)
-                    values = np.nan_to_num(block[partial])
-                    products += values.T @ values
-                    sums += values.T @ present
-                    squares += (values * values).T @ present
-                    counts += present.T @ present
-                    partial_rows += int(present.any(axis=1).sum())
-                block = block[~partial]
-        products += block.T @ block
-        complete_sums += block.sum(axis=0, dtype=np.float64)
-        complete_squares += np.einsum("ij,ij->j", block, block)
-        complete_rows += block.shape[0]
+            if missing == "pairwise":
+                present = (~absent[partial]).astype(np.float64)
+                values = np.nan_to_num(block[partial])
+                products += values.T @ values
+                sums += values.T @ present
+                squares += (values * values).T @ present
+                counts += present.T @ present
+                scale_rows += (present @ membership > 0).sum(axis=0)
+            block = block[~partial]
+            block_sums = block.sum(axis=0)
+        complete += block.T @ block
+        complete_sums += block_sums
+        complete_rows += len(block)
+    products += complete
     # On complete rows the sum of item i over the rows that have j is the same for every j.
     sums += complete_sums[:, None]
-    squares += complete_squares[:, None]
+    squares += np.diagonal(complete)[:, None]
     counts += complete_rows
+    scale_rows += complete_rows
     with np.errstate(divide="ignore", invalid="ignore"):
         degrees = np.where(counts > 1, counts - 1, np.nan)
         covariance = (products - sums * sums.T / counts) / degrees
@@ -157,4 +201,5 @@ def item_covariance(answers: ArrayLike, missing: MissingPairs = "pairwise") -> C
         means = np.diagonal(sums) / np.diagonal(counts) + origin
     varying = ~np.isnan(np.diagonal(correlation))
     correlation[varying, varying] = 1.0
-    return Covariance(covariance, correlation, means, complete_rows + partial_rows)
+    rows = int(scale_rows.max(initial=0))
+    return Covariance(covariance, correlation, means, rows), scale_rows

@@ -17,6 +17,7 @@ from allport.psychometrics.covariance import (
     Covariance,
     MissingPairs,
     as_answers,
+    covariance_of_scales,
     has_missing,
     item_covariance,
 )
@@ -131,8 +132,7 @@ def scale_alphas(
 ) -> dict[str, Alpha]:
     """Cronbach's alpha of many scales; see `cronbach_alpha`.
 
-    Where nothing is missing all scales share one matrix of covariances, so that the time does not
-    depend on how many there are.
+    All scales share one matrix of covariances, so that time hardly depends on how many there are.
 
     Args:
         keyed: Keyed answers, shape (rows, items), NaN where missing.
@@ -142,19 +142,22 @@ def scale_alphas(
     """
     answers = as_answers(keyed)
     membership = scale_membership(scales, answers.shape[1])
+    if missing != "pairwise" and has_missing(answers):
+        return {
+            name: cronbach_alpha(answers[:, inside], missing=missing, confidence=confidence)
+            for name, inside in zip(scales, membership.T, strict=True)
+        }
+    shared, rows = covariance_of_scales(answers, membership, missing)
     alphas = {}
-    shared = None if has_missing(answers) else item_covariance(answers)
-    for name, inside in zip(scales, membership.T, strict=True):
-        if shared is None:
-            moments = item_covariance(answers[:, inside], missing)
-        else:
-            block = np.ix_(inside, inside)
-            moments = Covariance(
-                shared.covariance[block],
-                shared.correlation[block],
-                shared.means[inside],
-                shared.rows,
-            )
+    for index, name in enumerate(scales):
+        inside = membership[:, index]
+        block = np.ix_(inside, inside)
+        moments = Covariance(
+            shared.covariance[block],
+            shared.correlation[block],
+            shared.means[inside],
+            int(rows[index]),
+        )
         alphas[name] = _alpha(moments, confidence)
     return alphas
 

@@ -9,13 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allport.errors import ResponsesError
-from allport.psychometrics.covariance import (
-    BLOCK_ROWS,
-    as_answers,
-    blocks,
-    has_missing,
-    refuse_missing,
-)
+from allport.psychometrics.covariance import as_answers, blocks, refuse_missing
 
 __all__ = ["MissingAnswers", "ScaleScores", "raw_sums", "scale_membership", "scale_scores"]
 
@@ -97,39 +91,47 @@ def scale_scores(
     """
     answers = as_answers(keyed)
     membership = scale_membership(scales, answers.shape[1])
-    gaps = has_missing(answers)
     if missing == "refuse":
         refuse_missing(answers, "available, listwise or median")
-    lengths = membership.sum(axis=0)
-    # Half an item's tolerance is not needed, only that of floats: 0.8 of 5 items is 4 items.
+    lengths = membership.sum(axis=0, dtype=np.int64)
+    # A tolerance for floats only: 0.8 of 5 items is 4 items.
     floor = minimum_answered * lengths - 1e-9 if missing == "available" else lengths
-    fill = _medians(answers) if gaps and missing == "median" else None
-
+    medians: Floats | None = None
     shape = (answers.shape[0], len(scales))
     scores, errors = np.empty(shape), np.empty(shape)
-    answered = np.broadcast_to(lengths.astype(np.int64), shape).copy()
-    for number, values in enumerate(blocks(answers)):
-        rows = slice(number * BLOCK_ROWS, number * BLOCK_ROWS + values.shape[0])
-        columns = membership.astype(values.dtype)
-        used: Any = lengths
-        if gaps:
-            absent = np.isnan(values)
-            answered[rows] = used = (~absent).astype(np.float64) @ columns
-            if fill is not None:
-                values = np.where(absent, fill, values)
+    # Takes no memory of its own until somebody has left something out.
+    answered = np.broadcast_to(lengths, shape)
+    columns: NDArray[Any] = membership.astype(np.float64)
+    for span, block in blocks(answers):
+        columns = columns.astype(block.dtype, copy=False)
+        sums, squares = scores[span], errors[span]
+        sums[:] = block @ columns
+        # A missing answer makes the sums it is in NaN, so complete blocks are not searched.
+        partial = np.empty(0, dtype=np.intp)
+        if np.isnan(sums.sum()):
+            partial = np.flatnonzero(np.isnan(sums).any(axis=1))
+        gaps = block[partial]
+        np.multiply(block, block, out=block)
+        squares[:] = block @ columns
+        _to_means_and_errors(sums, squares, lengths)
+        if partial.size:
+            if missing == "median" and medians is None:
+                medians = _medians(answers)
+            absent = np.isnan(gaps)
+            if not answered.flags.writeable:
+                answered = answered.copy()
+            answered[span.start + partial] = (~absent).astype(np.float64) @ columns
+            if medians is not None:
+                gaps = np.where(absent, medians, gaps)
                 # A median is missing only where nobody answered the item.
-                absent = np.isnan(values)
-                used = (~absent).astype(np.float64) @ columns
-            values = np.where(absent, 0.0, values)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = np.asarray(values @ columns, dtype=np.float64) / used
-            # int8 squares are exact in float32; floats are float64 already.
-            squares = np.asarray((values * values) @ columns, dtype=np.float64)
-            spread = np.maximum(squares - used * means * means, 0.0)
-            errors[rows] = np.sqrt(spread / (used * np.where(used > 1, used - 1, np.nan)))
-        means[np.broadcast_to(used < np.maximum(floor, 1), means.shape)] = np.nan
-        scores[rows] = means
-    errors[np.isnan(scores)] = np.nan
+                absent = np.isnan(gaps)
+            used = (~absent).astype(np.float64) @ columns
+            gaps = np.where(absent, 0.0, gaps)
+            means, spread = gaps @ columns, gaps**2 @ columns
+            _to_means_and_errors(means, spread, used)
+            too_few = used < np.maximum(floor, 1)
+            sums[partial] = np.where(too_few, np.nan, means)
+            squares[partial] = np.where(too_few, np.nan, spread)
     return ScaleScores(tuple(scales), scores, errors, answered)
 
 
@@ -161,3 +163,13 @@ def _medians(answers: NDArray[Any]) -> Floats:
         if column.size:
             medians[item] = np.median(column)
     return medians
+
+
+def _to_means_and_errors(sums: Floats, squares: Floats, used: NDArray[Any]) -> None:
+    """Turn sums into means, and sums of squares into standard errors, in place."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sums /= used
+        squares -= used * sums * sums
+        np.maximum(squares, 0.0, out=squares)
+        squares /= used * np.where(used > 1, used - 1.0, np.nan)
+        np.sqrt(squares, out=squares)
