@@ -1,0 +1,109 @@
+"""The options that say under which conditions an inventory is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from cyclopts import Group, Parameter
+
+from allport.errors import UsageError
+
+if TYPE_CHECKING:
+    from allport.administration import Design
+    from allport.inventories import Inventory
+    from allport.personas import Persona
+
+__all__ = ["DesignOptions", "PlannedDesign"]
+
+_CONDITIONS = Group("Conditions", sort_key=2)
+_NO_PERSONA = "none"
+
+
+class PlannedDesign(NamedTuple):
+    """A design with the personas that it names."""
+
+    design: Design
+    personas: tuple[Persona, ...]
+
+
+@Parameter(name="*", group=_CONDITIONS)
+@dataclass(frozen=True)
+class DesignOptions:
+    """Templates x option orders x forms x personas x repeats."""
+
+    templates: str = "letters,digits"
+    """Question templates, separated by commas."""
+    orders: str = "standard"
+    """Option orders: forward, reversed, digits such as 0132, or standard, williams, all."""
+    forms: str = "original"
+    """Wordings of the items, separated by commas."""
+    personas: Annotated[
+        tuple[str, ...], Parameter(name=("--persona", "--personas"), show_default=False)
+    ] = ()
+    """A persona as trait levels, such as "extraversion=high,N=-0.5", or none; can be repeated."""
+    people: Annotated[tuple[Path, ...], Parameter(name="--person", show_default=False)] = ()
+    """A person file to take on as a persona; can be repeated."""
+    repeats: int = 1
+    """How often each question is asked."""
+    reading: Literal["distribution", "generation"] = "distribution"
+    """Read answers from the probabilities of the labels, or generate text and parse it."""
+    fraction: float = 1.0
+    """Share of the conditions to ask, as a balanced fraction."""
+    seed: int = 0
+    """Seed of the fraction and of sampled answers."""
+    limit: int | None = None
+    """Ask only so many items, spread evenly over the inventory."""
+
+    def build(self, inventory: Inventory) -> PlannedDesign:
+        """The design and its personas for an inventory.
+
+        Raises:
+            UsageError: An option does not fit.
+            ResponsesError: A person file does not hold.
+        """
+        from allport.administration import Design
+        from allport.personas import TraitLevels, read_person
+
+        personas: list[Persona] = []
+        names: list[str] = []
+        for text in self.personas:
+            if text.strip().lower() == _NO_PERSONA:
+                names.append("")
+                continue
+            persona = TraitLevels.parse(text)
+            personas.append(persona)
+            names.append(persona.name)
+        for path in self.people:
+            person = read_person(path)
+            personas.append(person)
+            names.append(person.name)
+        design = Design(
+            templates=_listed(self.templates),
+            orders=_listed(self.orders),
+            forms=_listed(self.forms),
+            personas=tuple(names) or ("",),
+            repeats=self.repeats,
+            reading=self.reading,
+            fraction=self.fraction,
+            seed=self.seed,
+            items=_first_items(inventory, self.limit),
+        )
+        return PlannedDesign(design, tuple(personas))
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _first_items(inventory: Inventory, limit: int | None) -> tuple[int, ...]:
+    """Numbers of `limit` items at equal distances; none (which means all) without a limit."""
+    if limit is None:
+        return ()
+    if limit < 1:
+        raise UsageError(f"--limit is {limit}; ask at least one item.")
+    count = len(inventory.items)
+    if limit >= count:
+        return ()
+    return tuple(inventory.numbers[index * count // limit] for index in range(limit))
