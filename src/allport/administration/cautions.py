@@ -138,8 +138,8 @@ def _orders(profile: Profile) -> str:
 
 def _position(profile: Profile) -> str:
     displacement = profile.position.displacement
-    clear = displacement.low > 0 or displacement.high < 0
-    if not clear or abs(displacement.value) < NOTABLE_DISPLACEMENT:
+    doubtful = displacement.low <= 0 <= displacement.high  # False where there is no interval
+    if doubtful or not abs(displacement.value) >= NOTABLE_DISPLACEMENT:
         return ""
     end = "last" if displacement.value > 0 else "first"
     return (

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from allport.administration import Design, Run, compare, measure, read_run
+from allport.errors import UsageError
+from allport.inventories.inventory import Inventory
+from allport.models.respondent import Question
+from allport.models.scripted import ScriptedRespondent
+from allport.personas import TraitLevels
+
+
+def shares(literal: float) -> list[float]:
+    high = (literal - 1) / 4
+    return [1 - high, 0.0, 0.0, 0.0, high]
+
+
+def run_at(inventory: Inventory, level: float, name: str, design: Design | None = None) -> Run:
+    """Keyed answers at a level, raised by a little with the number of the item."""
+
+    def script(question: Question) -> list[float]:
+        keyed = level + question.item / 100 * (level - 2)
+        return shares(keyed if inventory.item(question.item).key == 1 else 6 - keyed)
+
+    return measure(ScriptedRespondent(script, name), inventory, design, progress=None)
+
+
+def test_differences_are_paired_by_item_and_condition(likert: Inventory) -> None:
+    found = compare(run_at(likert, 2, "before"), run_at(likert, 3, "after"))
+    assert (found.first, found.second, found.matched) == ("before", "after", 64)
+    for row in (*found.traits, *found.facets):
+        numbers = np.array(likert.numbers)[likert.columns(row.code)]
+        planted = 1 + numbers / 100
+        assert row.difference.value == pytest.approx(planted.mean())
+        assert row.second - row.first == pytest.approx(planted.mean())
+        assert row.standard_error == pytest.approx(planted.std(ddof=1) / math.sqrt(len(numbers)))
+        assert row.difference.low < planted.mean() < row.difference.high
+        # Pairing leaves out what items differ in themselves.
+        assert row.difference.high - row.difference.low < np.ptp(planted)
+        assert (row.items, row.cells) == (len(numbers), 4 * len(numbers))
+
+
+def test_a_run_does_not_differ_from_itself(likert: Inventory) -> None:
+    run = run_at(likert, 3.3, "same")
+    found = compare(run, run)
+    assert [row.difference.value for row in found.traits] == [0, 0]
+    assert found.agreement.value == 1
+    assert found.unmatched_first == found.unmatched_second == 0
+
+
+def test_only_shared_conditions_count_and_the_rest_is_told(likert: Inventory) -> None:
+    wide = run_at(likert, 2, "wide", Design(templates=("letters", "digits", "words")))
+    narrow = run_at(likert, 3, "narrow", Design(templates=("words", "first-person")))
+    found = compare(wide, narrow)
+    assert (found.matched, found.unmatched_first, found.unmatched_second) == (32, 64, 32)
+    with pytest.raises(UsageError, match="share no usable answer"):
+        compare(run_at(likert, 2, "a", Design(templates=("words",))), run_at(likert, 2, "b"))
+
+
+def test_runs_of_one_persona_each_are_compared_across_personas(likert: Inventory) -> None:
+    def as_persona(name: str) -> Run:
+        persona = TraitLevels.parse(f"extraversion={name}")
+        level = 4 if name == "high" else 2
+        return measure(
+            ScriptedRespondent(lambda question: shares(level)),
+            likert,
+            Design(personas=(persona.name,)),
+            personas=[persona],
+            progress=None,
+        )
+
+    assert compare(as_persona("low"), as_persona("high")).matched == 64
+
+
+def test_other_inventories_are_refused(likert: Inventory, situational: Inventory) -> None:
+    other = measure(ScriptedRespondent(lambda question: 0), situational, progress=None)
+    with pytest.raises(
+        UsageError, match=r"likert 1 .* and situational 1 .* not the same questions"
+    ):
+        compare(run_at(likert, 2, "a"), other)
+
+
+def test_runs_from_disk_compare_alike(likert: Inventory, tmp_path: Path) -> None:
+    script = ScriptedRespondent(lambda question: question.item % 5)
+    kept = measure(script, likert, None, tmp_path / "run", progress=None)
+    base = run_at(likert, 2, "base")
+    assert (
+        compare(base, kept).to_frame().equals(compare(base, read_run(tmp_path / "run")).to_frame())
+    )

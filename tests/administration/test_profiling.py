@@ -1,0 +1,318 @@
+"""Profiles of respondents whose traits and biases are planted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+
+from allport.administration import Design, Profile, measure, profile
+from allport.errors import ResponsesError, UsageError
+from allport.inventories import load_inventory
+from allport.inventories.inventory import Inventory
+from allport.models.respondent import Question, Response
+from allport.models.scripted import Script, ScriptedRespondent
+
+LETTERS = "ABCDE"
+
+
+def shown_at(question: Question) -> list[int]:
+    """Shown position of each option, told by its letter or digit."""
+    return [
+        LETTERS.index(label) if label in LETTERS else int(label) - 1 for label in question.labels
+    ]
+
+
+def with_mean(mean: float) -> list[float]:
+    """A distribution over values 1 to 5 of that mean: the two neighbours of it share."""
+    low = min(int(mean), 4)
+    shares = [0.0] * 5
+    shares[low - 1], shares[low] = low + 1 - mean, mean - low
+    return shares
+
+
+def planted(
+    inventory: Inventory,
+    levels: Mapping[str, float],
+    *,
+    acquiescence: float = 0.0,
+    pull: float = 0.0,
+    mass: float = 1.0,
+) -> Script:
+    """Keyed means by trait code; every literal mean raised; a share drawn to the first shown."""
+
+    def script(question: Question) -> list[float]:
+        item = inventory.item(question.item)
+        keyed = levels[item.trait]
+        content = with_mean((keyed if item.key == 1 else 6 - keyed) + acquiescence)
+        first = shown_at(question).index(0)
+        return [
+            mass * ((1 - pull) * share + pull * (index == first))
+            for index, share in enumerate(content)
+        ]
+
+    return script
+
+
+def measured(
+    inventory: Inventory,
+    script: Callable[[Question], list[float] | int | Response | None],
+    design: Design | None = None,
+    **options: object,
+) -> Profile:
+    run = measure(ScriptedRespondent(script), inventory, design, progress=None)
+    return profile(run.responses, inventory, resamples=200, **options)  # type: ignore[arg-type]  # passed on as given
+
+
+def test_planted_levels_are_recovered_through_acquiescence_and_position(likert: Inventory) -> None:
+    script = planted(likert, {"N": 2.25, "E": 4.0}, acquiescence=0.4, pull=0.2)
+    found = measured(likert, script)
+    for row, level in zip(found.traits, (2.25, 4.0), strict=True):
+        # Opposite keys cancel acquiescence; opposite orders draw the pull to the middle.
+        assert row.score.value == pytest.approx(0.8 * level + 0.2 * 3)
+        assert row.score.low < row.score.value < row.score.high
+        # Half the items of either key are off by the acquiescence that a draw of items varies.
+        deviation = 0.8 * 0.4
+        assert row.standard_error == pytest.approx(deviation / math.sqrt(7))
+        width = stats.t.ppf(0.975, 7) * deviation / math.sqrt(7)
+        assert row.score.high - row.score.value == pytest.approx(width)
+        assert row.raw.value == pytest.approx(8 * row.score.value)
+    assert found.styles is not None
+    assert found.styles.acquiescence.value == pytest.approx(3 + 0.8 * 0.4)
+    # Of answers that go with content alone, the pull moves its share all the way to the first.
+    assert found.position.displacement.value == pytest.approx(-0.2)
+    assert any("lean toward the options shown first (20% " in line for line in found.cautions)
+
+
+def test_order_flips_are_those_planted_and_no_others(likert: Inventory) -> None:
+    def script(question: Question) -> int:
+        if question.item in (2, 6, 10, 3):  # always the first shown, whatever it says
+            return shown_at(question).index(0)
+        return question.item % 5
+
+    found = measured(likert, script)
+    assert found.flips["order"].raw.value == pytest.approx(4 / 16)
+    assert found.flips["template"].raw.value == 0.0
+    flipping = [
+        number
+        for number, share in zip(likert.numbers, found.flips["order"].by_item, strict=True)
+        if share
+    ]
+    assert flipping == [2, 3, 6, 10]
+    for row in found.rows:
+        numbers = np.array(likert.numbers)[likert.columns(row.code)]
+        assert row.order_flips.raw.value == np.isin(numbers, flipping).mean()
+        assert row.template_flips.raw.value == 0.0
+
+
+def test_flips_as_frequent_as_chance_are_said_to_be(likert: Inventory) -> None:
+    found = measured(likert, lambda question: shown_at(question).index(question.item % 5))
+    assert found.flips["order"].corrected.value >= 1
+    assert any("as many as chance alone would" in line for line in found.cautions)
+
+
+def test_no_caution_where_everything_holds(likert: Inventory) -> None:
+    def steady(question: Question) -> list[float]:
+        item = likert.item(question.item)
+        # Conditions differ in how strongly the trait shows, alike on all of its items.
+        shift = {"letters": 0.2, "digits": 0.0, "words": -0.2}[question.condition.template]
+        level = (2.2 if item.trait == "N" else 4.2) + shift
+        return with_mean(level if item.key == 1 else 6 - level)
+
+    found = measured(likert, steady, Design(templates=("letters", "digits", "words")))
+    assert found.cautions == ()
+    assert all(row.alpha.value > 0.9 for row in found.traits)
+
+
+def test_the_unit_of_sampling_is_the_item(likert: Inventory) -> None:
+    """Asking the same items more often makes the error no smaller."""
+
+    def script(question: Question) -> list[float]:
+        return with_mean(2 + question.item / 8)
+
+    few = measured(likert, script, Design(templates=("letters",), orders=("forward",)))
+    many = measured(likert, script, Design(repeats=3))
+    for one, other in zip(few.rows, many.rows, strict=True):
+        assert one.standard_error == pytest.approx(other.standard_error)
+        assert one.score == pytest.approx(other.score)
+    assert any("Repeats gave the same answers" in line for line in many.cautions)
+    assert any("one order only" in line for line in few.cautions)
+
+
+def test_alpha_needs_administrations_and_says_so(likert: Inventory) -> None:
+    single = measured(
+        likert,
+        planted(likert, {"N": 2, "E": 4}),
+        Design(templates=("letters",), orders=("forward",)),
+    )
+    for row in single.rows:
+        assert math.isnan(row.alpha.value)
+        assert row.alpha.reason == (
+            "reliability needs at least 3 respondents or administrations; there is 1"
+        )
+    assert any(
+        line.startswith("Reliability of Neuroticism and Extraversion is not known")
+        for line in single.cautions
+    )
+
+
+def test_alpha_rests_on_every_persona_and_scores_on_the_one_asked_for(likert: Inventory) -> None:
+    class Named:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def system_prompt(self) -> str:
+            return f"Be {self.name}."
+
+    levels = {"low": 1.5, "middle": 3.0, "high": 4.5}
+
+    def script(question: Question) -> list[float]:
+        level = levels[question.condition.persona]
+        return with_mean(level if likert.item(question.item).key == 1 else 6 - level)
+
+    run = measure(
+        ScriptedRespondent(script),
+        likert,
+        Design(personas=tuple(levels), templates=("letters",)),
+        personas=[Named(name) for name in levels],
+        progress=None,
+    )
+    for name, level in levels.items():
+        found = profile(run.responses, likert, persona=name, resamples=0)
+        assert found.persona == name
+        assert (len(found.conditions), found.administrations) == (2, 6)
+        assert [row.score.value for row in found.traits] == pytest.approx([level, level])
+        assert [row.alpha.value for row in found.traits] == pytest.approx([1, 1])
+    pooled = profile(run.responses, likert, resamples=0)
+    assert pooled.persona is None
+    assert "averages over 3 personas" in pooled.cautions[0]
+    with pytest.raises(ResponsesError, match="No response is of persona 'none of these'"):
+        profile(run.responses, likert, persona="none of these")
+
+
+def test_low_label_mass_is_said(likert: Inventory) -> None:
+    found = measured(likert, planted(likert, {"N": 2, "E": 4}, mass=0.3))
+    assert found.usability.label_mass == pytest.approx(0.3)
+    assert found.usability.label_mass_lowest == pytest.approx(0.3)
+    assert any(line.startswith("Only 30% of the probability fell on") for line in found.cautions)
+
+
+def test_refusals_are_counted_and_nothing_is_put_in_their_place(likert: Inventory) -> None:
+    columns = {code: np.array(likert.numbers)[likert.columns(code)] for code in "NE"}
+
+    def script(question: Question) -> list[float] | Response | None:
+        if question.item == columns["N"][0]:
+            return None
+        if question.item == columns["N"][1] and question.condition.order == "forward":
+            return Response(
+                question.item, question.condition, None, None, math.nan, unparsable=True, text="?"
+            )
+        return with_mean(2 if likert.item(question.item).key == 1 else 4)
+
+    found = measured(likert, script)
+    neurotic, extravert = found.traits
+    assert (neurotic.usability.refused, neurotic.usability.unparsable) == (4, 2)
+    assert neurotic.usability.questions == 32
+    assert extravert.usability.unusable == 0
+    assert neurotic.score.value == pytest.approx(2)
+    assert math.isnan(neurotic.raw.value)
+    assert neurotic.raw.reason == "a sum needs all 8 items, and 7 were answered"
+    assert extravert.raw.value == pytest.approx(16)
+    assert any(
+        "6 of 64 answers cannot be used (4 refused, 2 unreadable)" in c for c in found.cautions
+    )
+
+
+def test_a_respondent_that_refuses_everything_has_no_score(likert: Inventory) -> None:
+    found = measured(likert, lambda question: None)
+    assert all(math.isnan(row.score.value) for row in found.rows)
+    assert found.usability.refused == 64
+    assert math.isnan(found.usability.label_mass)
+    assert any("64 of 64 answers cannot be used (64 refused)" in c for c in found.cautions)
+    assert any("no item was answered" in c for c in found.cautions)
+    assert found.to_frame()["score"].null_count() == 6
+
+
+def test_one_answer_to_everything_is_said(likert: Inventory) -> None:
+    found = measured(likert, lambda question: 2)
+    assert [row.score.value for row in found.traits] == [3.0, 3.0]
+    assert any(line.startswith("Every question got the same answer") for line in found.cautions)
+
+
+def test_norms_go_with_the_raw_sum() -> None:
+    inventory = load_inventory("ipip-neo-120")
+    levels = {"N": 2.5, "E": 3.5, "O": 3.0, "A": 4.0, "C": 3.25}
+    script = planted(inventory, levels)
+    design = Design(templates=("letters",))
+    found = measured(inventory, script, design, norm="men-21-40")
+    assert found.norm_group is not None
+    assert found.norm_group.label == "men aged 21 to 40"
+    for row in found.traits:
+        assert row.norm is not None
+        raw = 24 * levels[row.code]
+        t = 50 + 10 * (raw - found.norm_group.mean[row.code]) / found.norm_group.sd[row.code]
+        assert row.norm.t == pytest.approx(t)
+        assert row.norm.percentile == pytest.approx(100 * stats.norm.cdf((t - 50) / 10))
+    assert len(found.facets) == 30
+    assert measured(inventory, script, design, norm=None).norm_reason == (
+        "no norm group was asked for"
+    )
+    part = measured(inventory, script, Design(templates=("letters",), items=tuple(range(1, 61))))
+    assert part.traits[0].items == 12
+    assert part.traits[0].raw.reason == "a sum needs all 24 items, and 12 were asked"
+    assert part.traits[0].norm is not None
+    assert math.isnan(part.traits[0].norm.t)
+    with pytest.raises(UsageError, match="no norm group 'martians'"):
+        measured(inventory, script, design, norm="martians")
+
+
+def test_an_inventory_without_norms_has_none(likert: Inventory) -> None:
+    found = measured(likert, planted(likert, {"N": 2, "E": 4}))
+    assert found.norm_group is None
+    assert "no human norms" in found.norm_reason
+    assert all(row.norm is None for row in found.rows)
+
+
+def test_chosen_options_can_be_scored_instead(likert: Inventory) -> None:
+    script = planted(likert, {"N": 2.25, "E": 4.0})
+    expected = measured(likert, script).traits[0]
+    chosen = measured(likert, script, scores="chosen").traits[0]
+    assert expected.score.value == pytest.approx(2.25)
+    assert chosen.score.value == pytest.approx(2.0)
+
+
+def test_situations_have_profiles_without_styles(situational: Inventory) -> None:
+    found = measured(situational, lambda question: question.item % 4)
+    (row,) = found.traits
+    # Items 1, 4 and 5 choose one of the first two options, which speak for the trait.
+    assert row.score.value == pytest.approx(3 / 6)
+    assert found.styles is None
+    assert found.flips["order"].raw.value == 0
+    assert len(found.conditions) == 8
+    assert found.position.displacement.value == pytest.approx(0, abs=1e-9)
+
+
+def test_a_frame_has_one_row_a_scale(likert: Inventory) -> None:
+    found = measured(likert, planted(likert, {"N": 2, "E": 4}, acquiescence=0.5))
+    frame = found.to_frame()
+    assert frame["code"].to_list() == ["N", "N1", "N2", "E", "E1", "E2"]
+    assert frame["score"].to_list() == [row.score.value for row in found.rows]
+    assert frame["percentile"].null_count() == 6
+
+
+def test_frames_of_others_are_refused(likert: Inventory, situational: Inventory) -> None:
+    script = planted(likert, {"N": 2, "E": 4})
+    one, other = (
+        measure(ScriptedRespondent(script, name), likert, progress=None).responses
+        for name in ("ann", "bob")
+    )
+    with pytest.raises(ResponsesError, match=r"of 2 respondents \(ann, bob\)"):
+        profile(pl.concat([one, other]), likert)
+    with pytest.raises(ResponsesError, match="to likert, not to situational"):
+        profile(one, situational)
+    with pytest.raises(ResponsesError, match="no responses"):
+        profile(one.clear(), likert)
