@@ -313,21 +313,27 @@ def test_an_interrupt_in_memory_says_what_is_lost(likert: Inventory) -> None:
         measure(ScriptedRespondent(impatient), likert, progress=None)
 
 
-def test_runs_are_found_newest_first_and_summarised(likert: Inventory, tmp_path: Path) -> None:
-    def shy(question: Question) -> list[float] | None:
-        return None if question.item == 4 else [0.2, 0.2, 0.1, 0.2, 0.1]
-
-    measure(ScriptedRespondent(shy, "shy"), likert, None, tmp_path / "one", progress=None)
+def test_runs_are_found_and_counted(likert: Inventory, tmp_path: Path) -> None:
+    measure(ScriptedRespondent(some_answer, "ann"), likert, None, tmp_path / "one", progress=None)
     with pytest.raises(ModelError):
         measure(Breaking(5), likert, None, tmp_path / "two", progress=None)
     (tmp_path / "three").mkdir()
     (tmp_path / "three" / "run.json").write_text("{}")
-    summaries = {run.summary.respondent: run.summary for run in find_runs(tmp_path)}
-    assert set(summaries) == {"shy", "scripted"}
-    shy_run = summaries["shy"]
-    assert (shy_run.questions, shy_run.answered, shy_run.refused) == (64, 64, 4)
-    assert shy_run.conditions == 4
-    assert shy_run.label_mass == pytest.approx(0.8)
-    assert shy_run.finished is not None
-    assert summaries["scripted"].answered == 5
-    assert summaries["scripted"].finished is None
+    found = find_runs(tmp_path)
+    assert [(run.folder.name, run.answered, run.questions) for run in found] == [
+        ("two", 5, 64),
+        ("one", 64, 64),
+    ]
+    assert [run.finished is None for run in found] == [True, False]
+    assert found[1].respondent == "ann"
+
+
+def test_a_run_is_summarised(likert: Inventory) -> None:
+    def shy(question: Question) -> list[float] | None:
+        return None if question.item == 4 else [0.2, 0.2, 0.1, 0.2, 0.1]
+
+    summary = measure(ScriptedRespondent(shy, "shy"), likert, progress=None).summary
+    assert (summary.respondent, summary.conditions) == ("shy", 4)
+    assert (summary.questions, summary.answered, summary.refused) == (64, 64, 4)
+    assert summary.label_mass == pytest.approx(0.8)
+    assert summary.finished is not None

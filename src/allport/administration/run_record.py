@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ from pydantic import ValidationError
 from allport.administration.design import Design
 from allport.administration.templates import Template
 from allport.errors import AllportError, RunError
-from allport.files import sha256_of
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question
 
@@ -92,7 +92,9 @@ class RunRecord:
             plain = json.loads(json.dumps(dict(description), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise RunError(f"The description of {name} cannot be kept in a run: {error}.") from None
-        asked = [dataclasses.asdict(question) for question in questions]
+        wording = hashlib.sha256()
+        for question in questions:
+            wording.update(repr(question).encode())
         return cls(
             respondent=name,
             description=plain,
@@ -101,7 +103,7 @@ class RunRecord:
             personas=dict(personas),
             templates={key: dataclasses.asdict(templates[key]) for key in design.templates},
             questions=len(questions),
-            questions_hash=sha256_of(json.dumps(asked, ensure_ascii=True)),
+            questions_hash=wording.hexdigest(),
         )
 
     def to_json(self) -> str:
