@@ -65,6 +65,7 @@ _HOMES = {
     ),
     "run": (
         "Run",
+        "RunListing",
         "RunSummary",
         "find_runs",
         "read_run",
