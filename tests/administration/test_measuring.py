@@ -320,12 +320,15 @@ def test_runs_are_found_and_counted(likert: Inventory, tmp_path: Path) -> None:
     (tmp_path / "three").mkdir()
     (tmp_path / "three" / "run.json").write_text("{}")
     found = find_runs(tmp_path)
-    assert [(run.folder.name, run.answered, run.questions) for run in found] == [
-        ("two", 5, 64),
-        ("one", 64, 64),
-    ]
-    assert [run.finished is None for run in found] == [True, False]
-    assert found[1].respondent == "ann"
+    counts = {run.folder: (run.summary.answered, run.complete) for run in found}
+    assert counts == {tmp_path / "two": (5, False), tmp_path / "one": (64, True)}
+    assert [run.summary.started for run in found] == sorted(
+        (run.summary.started for run in found), reverse=True
+    )
+    assert {run.summary.respondent: run.summary.finished is None for run in found} == {
+        "ann": False,
+        "scripted": True,
+    }
 
 
 def test_a_run_is_summarised(likert: Inventory) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         validate_responses,
         write_responses,
     )
-    from allport.administration.run import Run, RunListing, RunSummary, find_runs, read_run
+    from allport.administration.run import Run, RunSummary, find_runs, read_run
     from allport.administration.run_record import RunRecord
     from allport.administration.scoring_people import PeopleScores, score
     from allport.administration.templates import Template, load_templates, read_templates
@@ -65,7 +65,6 @@ _HOMES = {
     ),
     "run": (
         "Run",
-        "RunListing",
         "RunSummary",
         "find_runs",
         "read_run",
@@ -93,7 +92,6 @@ __all__ = [
     "ProfileRow",
     "ProgressCallback",
     "Run",
-    "RunListing",
     "RunRecord",
     "RunSummary",
     "Styles",

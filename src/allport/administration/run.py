@@ -14,12 +14,12 @@ from allport.administration.design import Design
 from allport.administration.planning import QuestionKey
 from allport.administration.responses import read_responses, responses_frame
 from allport.administration.run_record import RunRecord
-from allport.administration.run_store import FRAME, RECORD, count_stored, read_stored
-from allport.errors import RunError
+from allport.administration.run_store import FRAME, RECORD, read_stored
+from allport.errors import AllportError, RunError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Response
 
-__all__ = ["Run", "RunListing", "RunSummary", "find_runs", "frame_of", "read_run"]
+__all__ = ["Run", "RunSummary", "find_runs", "frame_of", "read_run"]
 
 
 class RunSummary(NamedTuple):
@@ -37,19 +37,6 @@ class RunSummary(NamedTuple):
     """Mean over responses; None where it is not known of any."""
     prompt_tokens: int
     completion_tokens: int
-    started: str
-    finished: str | None
-    """None while questions are left."""
-
-
-class RunListing(NamedTuple):
-    """A run folder at a glance."""
-
-    folder: Path
-    respondent: str
-    inventory: str
-    questions: int
-    answered: int
     started: str
     finished: str | None
     """None while questions are left."""
@@ -136,24 +123,10 @@ def read_run(folder: Path | str) -> Run:
     return Run(record, frame, folder)
 
 
-def find_runs(parent: Path | str) -> list[RunListing]:
+def find_runs(parent: Path | str) -> list[Run]:
     """Every run in the folders directly inside `parent`, newest first; others are passed over."""
     runs = []
     for path in Path(parent).glob(f"*/{RECORD}"):
-        with contextlib.suppress(RunError):
-            record = RunRecord.read(path)
-            answered = record.questions
-            if record.finished is None:
-                answered = count_stored(path.parent)
-            runs.append(
-                RunListing(
-                    folder=path.parent,
-                    respondent=record.respondent,
-                    inventory=record.inventory.name,
-                    questions=record.questions,
-                    answered=answered,
-                    started=record.started,
-                    finished=record.finished,
-                )
-            )
-    return sorted(runs, key=lambda run: (run.started, str(run.folder)), reverse=True)
+        with contextlib.suppress(AllportError):
+            runs.append(read_run(path.parent))
+    return sorted(runs, key=lambda run: (run.record.started, str(run.folder)), reverse=True)

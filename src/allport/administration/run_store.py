@@ -15,10 +15,10 @@ import json
 import math
 import platform
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Self
 from urllib.parse import quote
 
 from filelock import FileLock, Timeout
@@ -35,9 +35,7 @@ from allport.errors import RunError
 from allport.files import write_atomically
 from allport.models.respondent import Condition, Response
 
-__all__ = ["DATABASE", "FRAME", "RECORD", "RunStore", "count_stored", "read_stored"]
-
-T = TypeVar("T")
+__all__ = ["DATABASE", "FRAME", "RECORD", "RunStore", "read_stored"]
 
 RECORD = "run.json"
 DATABASE = "responses.sqlite"
@@ -239,27 +237,9 @@ def read_stored(folder: Path, record: RunRecord) -> dict[QuestionKey, Response]:
     Raises:
         RunError: The database cannot be read.
     """
-    return _looking(folder, lambda database: dict(_rows(database, record.design.reading)), {})
-
-
-def count_stored(folder: Path) -> int:
-    """How many responses a run folder holds, without reading them.
-
-    Raises:
-        RunError: The database cannot be read.
-    """
-
-    def count(database: sqlite3.Connection) -> int:
-        return int(database.execute("SELECT count(*) FROM responses").fetchone()[0])
-
-    return _looking(folder, count, 0)
-
-
-def _looking(folder: Path, read: Callable[[sqlite3.Connection], T], nothing: T) -> T:
-    """What `read` finds in the folder's database, opened for reading only."""
     path = folder / DATABASE
     if not path.exists():
-        return nothing
+        return {}
     # A database closed cleanly in a folder that cannot be written opens only when declared
     # unchanging; one that was left open must be read through its write-ahead log.
     ways = ["mode=ro"] if Path(f"{path}-wal").exists() else ["mode=ro", "immutable=1"]
@@ -268,7 +248,7 @@ def _looking(folder: Path, read: Callable[[sqlite3.Connection], T], nothing: T) 
         try:
             database = sqlite3.connect(f"file:{quote(str(path.absolute()))}?{way}", uri=True)
             with contextlib.closing(database):
-                return read(database)
+                return dict(_rows(database, record.design.reading))
         except sqlite3.Error as error:
             problem = error
     raise RunError(f"{path} cannot be read ({problem}).")
