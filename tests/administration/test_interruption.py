@@ -103,8 +103,8 @@ def test_a_keyboard_interrupt_says_how_to_go_on(bench: Bench) -> None:
     assert errors == ""
     assert child.returncode == 1
     assert output == (
-        f"RunError: Interrupted: 20 of {QUESTIONS} answers are kept in {bench.run}; run the same "
-        "command again to go on from there.\n"
+        f"RunError: Interrupted: 20 of {QUESTIONS} answers are kept in {bench.run}; measure "
+        "into it again to go on from there.\n"
     )
     assert bench.stored() == set(bench.asked()[:20])
     assert bench.finished() == f"asked {QUESTIONS - 20}\n"
@@ -166,7 +166,7 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(open_bench: Bench) -> None
     output = open_bench.finished("nobody")
     assert output == (
         f"RunError: The run folder {open_bench.run} cannot be written (Permission denied); free or "
-        "unlock it and run the same command again, or name another folder.\n"
+        "unlock it and measure into it again, or name another folder.\n"
     )
 
 

@@ -168,15 +168,15 @@ def _complete(store: RunStore, responses: pl.DataFrame) -> None:
     except OSError as error:
         raise RunError(
             f"Every answer is in {store.folder}, but {FRAME} cannot be written "
-            f"({error.strerror or error}); free or unlock it and run the same command again."
+            f"({error.strerror or error}); free or unlock it and measure into it again."
         ) from None
     store.finish()
 
 
 def _kept(answered: int, total: int, store: RunStore) -> str:
     return (
-        f"{answered} of {total} answers are kept in {store.folder}; run the same command again to "
-        "go on from there."
+        f"{answered} of {total} answers are kept in {store.folder}; measure into it again to go on "
+        "from there."
     )
 
 

@@ -226,8 +226,8 @@ class RunStore:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         kept = f" The {self._stored} answers so far are kept." if self._stored else ""
         raise RunError(
-            f"The run folder {self.folder} cannot be written ({reason}); free or unlock it and run "
-            f"the same command again, or name another folder.{kept}"
+            f"The run folder {self.folder} cannot be written ({reason}); free or unlock it and "
+            f"measure into it again, or name another folder.{kept}"
         ) from None
 
 
