@@ -119,7 +119,7 @@ def confirmatory_factor_analysis(
         return _without_solution(
             names,
             items,
-            "no maximum of the likelihood was found: these scales may not hold in the answers",
+            "no maximum of the likelihood was found: the scales may not hold",
         )
     return _solution(model, point, correlation, deviations, names, n_respondents, confidence)
 
@@ -220,7 +220,7 @@ def _scoring(model: _Model, correlation: Floats) -> tuple[Floats, bool]:
 
 
 def _discrepancy(model: _Model, point: Floats, correlation: Floats) -> tuple[float, Floats]:
-    """The part of the discrepancy that varies, infinite where Sigma has no inverse; and Sigma^-1."""
+    """The discrepancy but for its constants, infinite where Sigma is singular; and Sigma^-1."""
     sigma = model.implied(point)
     try:
         root = np.linalg.cholesky(sigma)

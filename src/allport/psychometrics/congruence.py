@@ -25,6 +25,9 @@ __all__ = [
 
 Floats: TypeAlias = NDArray[np.float64]
 
+# Loadings shorter than this, all taken together, are rounding.
+NO_LENGTH = 1e-8
+
 
 @dataclass(frozen=True)
 class Congruence:
@@ -65,10 +68,10 @@ def tucker_phi(a: ArrayLike, b: ArrayLike) -> Estimate:
         raise ValueError(f"{first.size} loadings cannot be compared with {second.size}")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         return undefined("a loading is missing")
-    lengths = np.linalg.norm(first) * np.linalg.norm(second)
-    if lengths < 1e-12:
+    lengths = float(np.linalg.norm(first)), float(np.linalg.norm(second))
+    if min(lengths) < NO_LENGTH:
         return undefined("all loadings of a factor are zero")
-    return Estimate(float(np.clip(first @ second / lengths, -1.0, 1.0)))
+    return Estimate(min(max(float(first @ second) / (lengths[0] * lengths[1]), -1.0), 1.0))
 
 
 def congruence_matrix(loadings: ArrayLike, target: ArrayLike) -> Floats:
@@ -87,9 +90,12 @@ def congruence_matrix(loadings: ArrayLike, target: ArrayLike) -> Floats:
     if moved.ndim != 2 or fixed.ndim != 2 or len(moved) != len(fixed):
         raise ValueError(f"loadings of shapes {moved.shape} and {fixed.shape} do not share items")
     products = moved.T @ fixed
-    lengths = np.outer(np.linalg.norm(moved, axis=0), np.linalg.norm(fixed, axis=0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        phi = np.where(lengths > 1e-12, products / lengths, np.nan)
+    of_factors, of_target = np.linalg.norm(moved, axis=0), np.linalg.norm(fixed, axis=0)
+    lengths = np.outer(
+        np.where(of_factors < NO_LENGTH, np.nan, of_factors),
+        np.where(of_target < NO_LENGTH, np.nan, of_target),
+    )
+    phi = products / lengths
     return np.asarray(np.clip(phi, -1.0, 1.0), dtype=np.float64)
 
 

@@ -88,7 +88,7 @@ def exploratory_factor_analysis(
     *,
     n_respondents: int | None = None,
     rotation: Rotation = "oblimin",
-    starts: int = 1,
+    starts: int = 3,
     seed: int = 0,
     stopping: Stopping = "exact",
 ) -> FactorSolution:

@@ -23,6 +23,8 @@ __all__ = ["Omega", "SchmidLeiman", "mcdonald_omega", "omega_interval", "schmid_
 
 Floats: TypeAlias = NDArray[np.float64]
 
+TOO_FEW_ITEMS = "omega needs at least three items"
+
 
 @dataclass(frozen=True)
 class SchmidLeiman:
@@ -138,26 +140,24 @@ def mcdonald_omega(
         ValueError: The number of factors does not fit the number of items.
     """
     matrix = square_matrix(correlation)
-    if matrix.shape[0] < 3:
-        reason = "omega needs at least three items"
-        nothing = np.full((matrix.shape[0], n_factors), math.nan)
-        return _undefined_omega(_without_general(nothing, nothing[:, 0], reason), reason)
+    if len(matrix) < 3:
+        nothing = np.full((len(matrix), n_factors), math.nan)
+        solution = _without_general(nothing, nothing[:, 0], TOO_FEW_ITEMS)
+        return Omega(
+            undefined(TOO_FEW_ITEMS), undefined(TOO_FEW_ITEMS), math.nan, math.nan, solution
+        )
     solution = schmid_leiman(matrix, n_factors, stopping=stopping)
-    if np.isnan(solution.uniquenesses).any():
-        return _undefined_omega(solution, solution.reason)
-    whole = float(matrix.sum())
-    if whole <= 1e-10 * matrix.size:
-        return _undefined_omega(solution, "the items cancel out, so their sum does not vary")
-    total = 1.0 - float(solution.uniquenesses.sum()) / whole
-    if solution.reason:
-        return Omega(Estimate(total), undefined(solution.reason), math.nan, math.nan, solution)
-    hierarchical = float(solution.general.sum()) ** 2 / whole
+    total = _total(matrix, solution.uniquenesses, solution.reason)
+    reason = total.reason or solution.reason
+    if reason:
+        return Omega(total, undefined(reason), math.nan, math.nan, solution)
+    hierarchical = float(solution.general.sum()) ** 2 / float(matrix.sum())
     general = float(solution.general @ solution.general)
     common = general + float((solution.group**2).sum())
     return Omega(
-        total=Estimate(total),
+        total=total,
         hierarchical=Estimate(hierarchical),
-        limit=hierarchical / total if total > 0 else math.nan,
+        limit=hierarchical / total.value if total.value > 0 else math.nan,
         explained_common_variance=general / common if common > 0 else math.nan,
         solution=solution,
     )
@@ -184,7 +184,7 @@ def omega_interval(
         missing: See `item_covariance`.
         method: See `bootstrap`.
         confidence: Of the interval.
-        resamples: Each factors the scale anew, at some milliseconds.
+        resamples: Each factors the scale anew: some milliseconds, and tens for hierarchical.
         seed: The same seed gives the same interval.
 
     Raises:
@@ -194,8 +194,12 @@ def omega_interval(
     answers = as_answers(keyed)
 
     def omega_of(rows: Floats) -> Estimate:
-        omega = mcdonald_omega(item_covariance(rows, missing).correlation, n_factors)
-        return omega.total if coefficient == "total" else omega.hierarchical
+        matrix = item_covariance(rows, missing).correlation
+        if coefficient == "hierarchical" or len(matrix) < 3:
+            return mcdonald_omega(matrix, n_factors).hierarchical
+        # Omega total does not need the rotation, which takes most of the time.
+        solution = exploratory_factor_analysis(matrix, n_factors, rotation="none")
+        return _total(matrix, solution.uniquenesses, solution.reason)
 
     observed = omega_of(answers)
     if observed.reason:
@@ -210,8 +214,13 @@ def omega_interval(
     )
 
 
-def _undefined_omega(solution: SchmidLeiman, reason: str) -> Omega:
-    return Omega(undefined(reason), undefined(reason), math.nan, math.nan, solution)
+def _total(correlation: Floats, uniquenesses: Floats, reason: str) -> Estimate:
+    if np.isnan(uniquenesses).any():
+        return undefined(reason)
+    whole = float(correlation.sum())
+    if whole <= 1e-10 * correlation.size:
+        return undefined("the items cancel out, so their sum does not vary")
+    return Estimate(1.0 - float(uniquenesses.sum()) / whole)
 
 
 def _without_general(loadings: Floats, uniquenesses: Floats, reason: str) -> SchmidLeiman:

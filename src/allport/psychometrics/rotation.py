@@ -35,7 +35,7 @@ def rotate_loadings(
     loadings: ArrayLike,
     method: Rotation = "oblimin",
     *,
-    starts: int = 1,
+    starts: int = 3,
     seed: int = 0,
     stopping: Stopping = "exact",
 ) -> RotatedLoadings:
@@ -49,8 +49,9 @@ def rotate_loadings(
     Args:
         loadings: Unrotated, shape (items, factors), finite.
         method: `none`, `varimax` or `oblimin`.
-        starts: How many starting points; the first is the unrotated solution, the others are
-            random, and the lowest criterion wins. More than one guards against local minima.
+        starts: How many starting points: the unrotated loadings, and random turns of them. The
+            lowest criterion wins. One alone can stick where it stands, at worst with two alike
+            groups of items, whose unrotated factors balance on a saddle. psych has one.
         seed: Of the random starting points.
         stopping: Where to stop, see `Stopping`.
     """
@@ -62,7 +63,7 @@ def rotate_loadings(
         return _ordered(unrotated, np.eye(factors))
     rng = np.random.default_rng(seed)
     best, lowest = (unrotated, np.eye(factors)), np.inf
-    for start in range(max(starts, 1)):
+    for start in range(max(starts, 1) if stopping == "exact" else 1):
         turn = np.eye(factors)
         if start:
             turn = np.linalg.qr(rng.standard_normal((factors, factors)))[0]
@@ -113,9 +114,11 @@ def _simple_structure(
     # Imported here: statsmodels takes about a second, and scoring does not need it.
     from statsmodels.multivariate.factor_rotation import rotate_factors
 
+    if stopping == "exact":  # varimax is quick, and most of the way
+        loadings = _varimax(loadings, 1e-6)[0]
     # A gradient below 1e-7 is lost in rounding; R's GPArotation stops at 1e-5.
-    tolerance = 1e-7 if stopping == "exact" else 1e-5
-    rotated, turn = rotate_factors(loadings, "quartimin", tol=tolerance, max_tries=1001)
+    tolerance, most = (1e-7, 500) if stopping == "exact" else (1e-5, 1001)
+    rotated, turn = rotate_factors(loadings, "quartimin", tol=tolerance, max_tries=most)
     squared = rotated**2
     criterion = float(((squared.sum(axis=1)) ** 2).sum() - (squared**2).sum())
     return (rotated, turn.T @ turn), criterion
