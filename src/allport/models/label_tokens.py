@@ -1,0 +1,200 @@
+"""How a model writes each label, token by token, after a given prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allport.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+__all__ = ["LabelScores", "LabelTokenizer", "LabelTokens", "Step"]
+
+TokenIds = tuple[int, ...]
+
+
+class Step(NamedTuple):
+    """A log-probability that scoring needs: of any of `tokens`, after the prompt and `context`."""
+
+    context: TokenIds
+    tokens: TokenIds
+
+
+class LabelScores(NamedTuple):
+    """What the labels got, over n prompts."""
+
+    log_probabilities: NDArray[np.float64]
+    """Of each label in full, summed over its variants, shape (n, labels)."""
+    mass: NDArray[np.float64]
+    """Probability that a label is written at all, 0 to 1, shape (n,)."""
+
+
+@dataclass(frozen=True)
+class LabelTokens:
+    """The token sequences that say each label after one kind of prompt."""
+
+    variants: tuple[tuple[TokenIds, ...], ...]
+    """For each label, the distinct ways of writing it: with and without a leading space."""
+    closers: TokenIds = ()
+    """Tokens that end a turn. Used where one label begins like another ("1", "10"): all labels are
+    then scored with their end, as only so are they alternatives."""
+
+    @cached_property
+    def is_closed(self) -> bool:
+        """Whether labels are scored with their end."""
+        sequences = {variant for variants in self.variants for variant in variants}
+        prefixes = {s[:k] for s in sequences for k in range(1, len(s))}
+        return bool(self.closers) and not sequences.isdisjoint(prefixes)
+
+    @cached_property
+    def _paths(self) -> tuple[tuple[tuple[Step, ...], ...], ...]:
+        """The steps of each variant of each label."""
+        end = self.closers if self.is_closed else ()
+        return tuple(
+            tuple(
+                tuple(Step(variant[:k], (token,)) for k, token in enumerate(variant))
+                + ((Step(variant, end),) if end else ())
+                for variant in variants
+            )
+            for variants in self.variants
+        )
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Every log-probability needed, each once; those right after the prompt first."""
+        distinct = dict.fromkeys(step for paths in self._paths for path in paths for step in path)
+        return tuple(sorted(distinct, key=lambda step: len(step.context) > 0))
+
+    @cached_property
+    def tails(self) -> tuple[TokenIds, ...]:
+        """Tokens to run after the prompt: the longest contexts; every other one begins one of them.
+
+        Empty where every label is one token.
+        """
+        contexts = {step.context for step in self.steps if step.context}
+        begun = {context[:k] for context in contexts for k in range(1, len(context))}
+        return tuple(sorted(contexts - begun))
+
+    @property
+    def longest_tail(self) -> int:
+        """Tokens that scoring needs room for after the prompt."""
+        return max(map(len, self.tails), default=0)
+
+    def score(self, log_probabilities: NDArray[np.float64]) -> LabelScores:
+        """Put step log-probabilities together.
+
+        Args:
+            log_probabilities: Shape (n, steps), in the order of `steps`.
+
+        Returns:
+            Label log-probabilities and label mass.
+        """
+        column = {step: i for i, step in enumerate(self.steps)}
+        labels, written = [], []
+        sequences = [variant for variants in self.variants for variant in variants]
+        for variants, paths in zip(self.variants, self._paths, strict=True):
+            ways = []
+            for variant, path in zip(variants, paths, strict=True):
+                columns = [column[step] for step in path]
+                ways.append(log_probabilities[:, columns].sum(axis=1))
+                # A sequence that begins with another label's has been counted with that one.
+                if not any(
+                    other == variant[: len(other)] for other in sequences if other != variant
+                ):
+                    open_columns = columns[: len(variant)]
+                    written.append(log_probabilities[:, open_columns].sum(axis=1))
+            labels.append(np.logaddexp.reduce(ways, axis=0))
+        mass = np.exp(np.logaddexp.reduce(written, axis=0))
+        return LabelScores(np.stack(labels, axis=1), np.minimum(mass, 1.0))
+
+
+class LabelTokenizer:
+    """Finds label tokens in context, and remembers them for every like context."""
+
+    _CHARACTERS = 24
+    """How much of a prompt's end decides how its continuation is cut into tokens, at most; checked
+    against the prompt's real tokens."""
+    _ANCHORS = ("\n", ":")
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, closers: Iterable[int] = ()) -> None:
+        """Find labels with a tokenizer.
+
+        Args:
+            tokenizer: Any; byte BPE, sentencepiece or words.
+            closers: Tokens that end the model's turn.
+        """
+        self._tokenizer = tokenizer
+        self._closers = tuple(sorted(set(closers)))
+        self._known: dict[tuple[str, tuple[str, ...], int], LabelTokens] = {}
+
+    def after(
+        self, prompt: str, last_piece: str, last_token: int, labels: Sequence[str]
+    ) -> LabelTokens:
+        """How each label is written after a prompt.
+
+        The label is cut into tokens together with the end of the prompt, as the model would meet
+        it. Where the cut does not fall between the two (a prompt that ends in a space, say), the
+        label's tokens after a line break are taken instead.
+
+        Args:
+            prompt: The whole prompt.
+            last_piece: What of it follows the last special token, that token included; or all.
+            last_token: The prompt's last token.
+            labels: What may be said.
+
+        Returns:
+            Token sequences; one object for equal ends of prompts.
+
+        Raises:
+            ModelError: The tokenizer cannot write a label, or writes two of them alike.
+        """
+        end = last_piece
+        if len(end) == len(prompt):  # no special token to cut at
+            end = end[-self._CHARACTERS :]
+        key = (end, tuple(labels), last_token)
+        if key not in self._known:
+            if self._ids(end)[-1:] != (last_token,):
+                end = prompt
+            self._known[key] = self._find(end, key[1])
+        return self._known[key]
+
+    def _find(self, end: str, labels: tuple[str, ...]) -> LabelTokens:
+        found: dict[TokenIds, str] = {}
+        variants = []
+        for label in labels:
+            ways = dict.fromkeys(
+                way for lead in ("", " ") if (way := self._continuation(end, lead + label))
+            )
+            if not ways:
+                raise ModelError(
+                    f"The model's tokenizer has no tokens for the label {label!r}; use a template "
+                    "with other labels."
+                )
+            for way in ways:
+                if found.setdefault(way, label) != label:
+                    raise ModelError(
+                        f"The model's tokenizer writes the labels {found[way]!r} and {label!r} "
+                        "alike; use a template with other labels."
+                    )
+            variants.append(tuple(ways))
+        return LabelTokens(tuple(variants), self._closers)
+
+    def _continuation(self, end: str, text: str) -> TokenIds:
+        """Tokens of `text` after `end`; empty where it cannot be written."""
+        unknown = self._tokenizer.unk_token_id
+        for before in (end, *self._ANCHORS):
+            start, whole = self._ids(before), self._ids(before + text)
+            if len(whole) > len(start) and whole[: len(start)] == start:
+                way = whole[len(start) :]
+                return () if unknown is not None and unknown in way else way
+        return ()
+
+    def _ids(self, text: str) -> TokenIds:
+        return tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -1,0 +1,73 @@
+"""Which leading tokens of many prompts are worth running once for all of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Prefix", "common_length", "plan_prefixes"]
+
+Tokens = NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class Prefix:
+    """The first `stop` tokens of some prompts; what comes before `start` is its parent's."""
+
+    tokens: Tokens
+    """Of one of the prompts, whole."""
+    start: int
+    stop: int
+    rest: list[int] = field(default_factory=list)
+    """Indices of prompts whose remaining tokens are run directly on this prefix."""
+    children: list[Prefix] = field(default_factory=list)
+
+
+def plan_prefixes(prompts: Sequence[Tokens], overhead: int) -> Prefix:
+    """Plan prefix sharing over a token trie.
+
+    A prefix of k prompts that is n tokens longer than what they share already saves (k - 1) n
+    tokens, and costs one more pass; it is planned where it saves more than `overhead`. Every prompt
+    keeps at least its last token for itself, as that is where answers are read.
+
+    Args:
+        prompts: Different token sequences, none empty, in an order where those with a common prefix
+            stand together (sorted ones do).
+        overhead: What a pass costs, in tokens.
+
+    Returns:
+        The root, an empty prefix; every index is in exactly one `rest`.
+    """
+    root = Prefix(np.empty(0, np.int32), 0, 0)
+    if not prompts:
+        return root
+    # common[i]: tokens that prompt i shares with the one before, its own last token left out.
+    common = np.zeros(len(prompts), np.int64)
+    for i in range(1, len(prompts)):
+        shortest = min(len(prompts[i - 1]), len(prompts[i])) - 1
+        common[i] = min(common_length(prompts[i - 1], prompts[i]), shortest)
+    pending = [(root, 0, len(prompts))]
+    while pending:
+        parent, first, last = pending.pop()
+        if last - first == 1:
+            parent.rest.append(first)
+            continue
+        length = int(common[first + 1 : last].min())
+        if (last - first - 1) * (length - parent.stop) > overhead:
+            parent.children.append(Prefix(prompts[first], parent.stop, length))
+            parent = parent.children[-1]
+        cuts = first + 1 + np.flatnonzero(common[first + 1 : last] == length)
+        bounds = [first, *cuts.tolist(), last]
+        pending.extend((parent, a, b) for a, b in itertools.pairwise(bounds))
+    return root
+
+
+def common_length(one: Tokens, other: Tokens) -> int:
+    """How many leading tokens two sequences share."""
+    shortest = min(len(one), len(other))
+    differs = one[:shortest] != other[:shortest]
+    return int(differs.argmax()) if differs.any() else shortest

@@ -1,0 +1,313 @@
+"""A respondent that runs here: any causal language model that transformers can load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from allport.errors import ModelError, UsageError
+from allport.models.chat_rendering import ChatRenderer
+from allport.models.forward_pass import ForwardPass
+from allport.models.generation import Written, write
+from allport.models.identity import parameters_hash, tokenizer_hash, versions
+from allport.models.label_tokens import LabelTokenizer, LabelTokens
+from allport.models.parsing import parse_choice
+from allport.models.prefix_engine import LabelReading, PrefixEngine, Prompt
+from allport.models.prompt_tokens import PromptPieces, PromptTokenizer
+from allport.models.respondent import Message, Question, Response
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = ["Reply", "TransformersModel"]
+
+_WINDOW = 4096
+"""Prompts that are laid out as tokens at a time; what is before and after waits as pieces."""
+
+
+class Reply(NamedTuple):
+    """What a model wrote in a chat."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class _Prepared(NamedTuple):
+    question: Question
+    prompt: PromptPieces
+    labels: LabelTokens
+
+
+class TransformersModel:
+    """Answers questions with a causal language model on this machine.
+
+    Distributions over labels are read at the answer position, with prefixes shared between
+    questions (see `PrefixEngine`). Questions whose reading is "generation" are answered in writing
+    and parsed.
+
+    Example:
+        >>> from allport.models import load_model
+        >>> model = load_model("embedded")  # doctest: +SKIP
+        >>> [response.choice for response in model.answer(questions)]  # doctest: +SKIP
+        [3, 1, 4]
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        name: str = "model",
+        *,
+        identity: Callable[[], Mapping[str, Any]] | None = None,
+        batch_size: int | None = None,
+        max_new_tokens: int = 24,
+        temperature: float = 0.0,
+    ) -> None:
+        """Wrap a model that is already loaded; `load_model` loads one.
+
+        Args:
+            model: A causal language model; it is put into evaluation mode.
+            tokenizer: Its tokenizer.
+            name: Shown in tables.
+            identity: Tells for `describe` where the weights are from; asked once, when it is
+                needed. By default a hash over the parameters stands for them.
+            batch_size: Rows in a batch; chosen by a token budget by default.
+            max_new_tokens: Limit of a written answer, at least 1.
+            temperature: Of written answers; 0 takes the most probable token each time, above it
+                every question is answered with its own seed.
+
+        Raises:
+            UsageError: A number is out of range.
+            ModelError: The model and tokenizer cannot be asked.
+        """
+        if batch_size is not None and batch_size < 1:
+            raise UsageError(f"A batch of {batch_size} rows cannot be; give 1 or more.")
+        if max_new_tokens < 1:
+            raise UsageError(f"An answer of {max_new_tokens} tokens says nothing; give 1 or more.")
+        if not 0 <= temperature < float("inf"):
+            raise UsageError(f"A temperature of {temperature} cannot be; give 0 or more.")
+        model.eval()  # type: ignore[no-untyped-call]  # untyped in transformers
+        self.model = model
+        self.tokenizer = tokenizer
+        self._name = name
+        self._identify = identity or (lambda: {"weights_sha256": parameters_hash(model)})
+        self._batch_size = batch_size
+        self._max_new_tokens = max_new_tokens
+        self._temperature = temperature
+        self.chat = ChatRenderer(tokenizer)
+        self._ends = _ending_tokens(model, tokenizer)
+        self._prompts = PromptTokenizer(tokenizer, begins=self.chat.template is None)
+        self._labels = LabelTokenizer(tokenizer, self._ends)
+        self.passes = ForwardPass(model)
+        """What every question goes through; see `ForwardPass`."""
+
+    def __repr__(self) -> str:
+        return f"TransformersModel({self._name!r}, {type(self.model).__name__})"
+
+    @property
+    def name(self) -> str:
+        """Shown in tables."""
+        return self._name
+
+    @cached_property
+    def context_length(self) -> int | None:
+        """Tokens that the model takes at most; None where its configuration names no limit."""
+        config = self.model.config.get_text_config(decoder=True)
+        for field in ("max_position_embeddings", "max_seq_len", "seq_length", "n_positions"):
+            limit = getattr(config, field, None)
+            if isinstance(limit, int) and limit > 0:
+                return limit
+        return None
+
+    @cached_property
+    def _identity(self) -> Mapping[str, Any]:
+        return self._identify()
+
+    def describe(self) -> dict[str, Any]:
+        """What identifies this model: weights, tokenizer, chat template, dtype, versions.
+
+        The first call reads all weights, but for those that the hub's cache knows by their hash.
+        """
+        return {
+            "kind": "transformers",
+            "model": self._name,
+            **self._identity,
+            **tokenizer_hash(self.tokenizer, self.chat.template),
+            "architecture": type(self.model).__name__,
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.config._attn_implementation,
+            "max_new_tokens": self._max_new_tokens,
+            "temperature": self._temperature,
+            "versions": versions(),
+        }
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[Response]:
+        """Answer every question, each once, batch by batch, in any order.
+
+        Args:
+            questions: Any mixture of templates, labels, personas and readings.
+
+        Returns:
+            Responses as they come.
+
+        Raises:
+            ModelError: A question does not fit into the model's context, or its labels cannot be
+                told apart by the tokenizer; raised before any work is done.
+        """
+        prepared = self._prepare(questions)
+        return self._stream(prepared)
+
+    def _prepare(self, questions: Sequence[Question]) -> list[_Prepared]:
+        texts = [self.chat.render(q.messages, q.cue) for q in questions]
+        prepared = []
+        for question, text, prompt in zip(
+            questions, texts, self._prompts.pieces(texts), strict=True
+        ):
+            last_token = next(ids[-1] for ids in reversed(prompt.ids) if ids)
+            labels = self._labels.after(text, prompt.last_text, last_token, question.labels)
+            written = question.reading == "generation"
+            more = self._max_new_tokens if written else labels.longest_tail
+            self._check_length(prompt.length, more, f"Item {question.item}")
+            prepared.append(_Prepared(question, prompt, labels))
+        return prepared
+
+    def _check_length(self, prompt: int, answer: int, what: str) -> None:
+        limit = self.context_length
+        if limit is not None and prompt + answer > limit:
+            with_answer = f" and its answer {answer:,} more" if answer else ""
+            raise ModelError(
+                f"{what} takes {prompt:,} tokens{with_answer}, but {self._name} takes {limit:,} in "
+                "all; use a shorter persona or template, or a model with a longer context."
+            )
+
+    def _stream(self, prepared: list[_Prepared]) -> Iterator[Response]:
+        read = [p for p in prepared if p.question.reading == "distribution"]
+        read.sort(key=lambda p: p.prompt.ids)
+        engine = PrefixEngine(self.passes, self._batch_size)
+        for start in range(0, len(read), _WINDOW):
+            some = read[start : start + _WINDOW]
+            for batch in engine.read([Prompt(p.prompt.tokens(), p.labels) for p in some]):
+                for reading in batch:
+                    yield self._from_distribution(some[reading.prompt], reading)
+        said = [p for p in prepared if p.question.reading == "generation"]
+        for start in range(0, len(said), _WINDOW):
+            some = said[start : start + _WINDOW]
+            prompts = [p.prompt.tokens() for p in some]
+            seeds = [p.question.seed for p in some]
+            for texts in self._write(prompts, self._max_new_tokens, self._temperature, seeds):
+                for written in texts:
+                    yield self._from_text(some[written.prompt], written)
+
+    def _from_distribution(self, asked: _Prepared, reading: LabelReading) -> Response:
+        question, scores = asked.question, reading.log_probabilities
+        if np.isnan(scores).any():
+            raise ModelError(
+                f"{self._name} computes no numbers for item {question.item} in "
+                f"{str(self.model.dtype).removeprefix('torch.')}; load it with another dtype."
+            )
+        best = int(scores.argmax())
+        usable = bool(np.isfinite(scores[best]))
+        shares = np.exp(scores - scores[best]) if usable else scores
+        return Response(
+            item=question.item,
+            condition=question.condition,
+            probabilities=tuple((shares / shares.sum()).tolist()) if usable else None,
+            choice=best if usable else None,
+            label_mass=reading.mass,
+            unparsable=not usable,
+            prompt_tokens=asked.prompt.length,
+        )
+
+    def _from_text(self, asked: _Prepared, written: Written) -> Response:
+        question = asked.question
+        text = self._decode(written.tokens)
+        parsed = parse_choice(text, question.labels, question.options)
+        chosen = None
+        if parsed.choice is not None:
+            chosen = tuple(float(i == parsed.choice) for i in range(len(question.options)))
+        mass = float("nan")
+        if not asked.labels.tails:  # one-token labels: the first token's distribution tells
+            first = [step.tokens[0] for step in asked.labels.steps]
+            mass = float(asked.labels.score(written.first[None, first].astype(float)).mass[0])
+        return Response(
+            item=question.item,
+            condition=question.condition,
+            probabilities=chosen,
+            choice=parsed.choice,
+            label_mass=mass,
+            refused=parsed.refused,
+            unparsable=parsed.unparsable,
+            text=text,
+            prompt_tokens=asked.prompt.length,
+            completion_tokens=written.length,
+        )
+
+    def generate(
+        self,
+        chats: Sequence[Sequence[Message]],
+        *,
+        cue: str = "",
+        max_new_tokens: int | None = None,
+        temperature: float | None = None,
+        seeds: Sequence[int] | None = None,
+    ) -> list[Reply]:
+        """Write the next turn of every chat.
+
+        Args:
+            chats: Each ending with the user's turn.
+            cue: Beginning of every reply, written for the model; not part of the replies.
+            max_new_tokens: Limit of each reply; the model's own by default.
+            temperature: 0 for the most probable tokens; the model's own by default.
+            seeds: One for each chat; 0, 1, 2, ... by default.
+
+        Returns:
+            Replies in the order of the chats.
+
+        Raises:
+            ModelError: A chat and its reply do not fit into the model's context.
+        """
+        limit = self._max_new_tokens if max_new_tokens is None else max_new_tokens
+        heat = self._temperature if temperature is None else temperature
+        prompts = self._prompts.pieces([self.chat.render(chat, cue) for chat in chats])
+        for i, prompt in enumerate(prompts):
+            self._check_length(prompt.length, limit, f"Chat {i + 1}")
+        tokens = [prompt.tokens() for prompt in prompts]
+        replies: dict[int, Reply] = {}
+        for batch in self._write(tokens, limit, heat, seeds or range(len(chats))):
+            for written in batch:
+                replies[written.prompt] = Reply(
+                    self._decode(written.tokens), prompts[written.prompt].length, written.length
+                )
+        return [replies[i] for i in range(len(chats))]
+
+    def _write(
+        self,
+        prompts: Sequence[np.ndarray[Any, np.dtype[np.int32]]],
+        max_new_tokens: int,
+        temperature: float,
+        seeds: Sequence[int],
+    ) -> Iterator[list[Written]]:
+        return write(
+            self.passes,
+            prompts,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seeds=seeds,
+            ends=self._ends,
+            batch_size=self._batch_size,
+        )
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        return str(self.tokenizer.decode(list(tokens), skip_special_tokens=True)).strip()
+
+
+def _ending_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """Tokens that end the model's turn, its own first."""
+    named = getattr(model.generation_config, "eos_token_id", None)
+    ends = [*named] if isinstance(named, (list, tuple)) else [named]
+    ends.append(tokenizer.eos_token_id)
+    return tuple(dict.fromkeys(int(end) for end in ends if end is not None))
