@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -209,6 +209,11 @@ class Inventory(_Frozen):
             raise InventoryError(f"{self.name}: the texts do not match its items at {differing}.")
         items = [item.model_dump() | {"text": texts[item.number]} for item in self.items]
         return type(self).model_validate(self.model_dump() | {"items": items})
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields changed, validated anew so that nothing derived is stale."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate({**fields, **(update or {})})
 
     def item(self, number: int) -> Item:
         """The item of that number.
