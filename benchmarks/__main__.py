@@ -7,7 +7,13 @@ import sys
 
 from benchmarks.results import table, update_tables, write_results
 
-BENCHMARKS = ("measuring_speed", "measuring_memory", "measuring_scoring", "measuring_start")
+BENCHMARKS = (
+    "embedded",
+    "measuring_speed",
+    "measuring_memory",
+    "measuring_scoring",
+    "measuring_start",
+)
 
 
 def main(names: list[str]) -> int:

@@ -14,8 +14,6 @@ def rows() -> list[Row]:
     seconds = []
     for _ in range(11):
         start = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "allport", "--help"], check=True, capture_output=True
-        )
+        subprocess.run([sys.executable, "-m", "allport", "--help"], check=True, capture_output=True)
         seconds.append(time.perf_counter() - start)
     return [summarised("start.help", "allport --help", seconds[1:], "s", 0.3, "lower")]

@@ -45,6 +45,9 @@ SCALES: tuple[tuple[str, ...], ...] = (
 )
 """Response scales, least agreement first. The first is the shipped inventories' own."""
 
+BASICS, GROWN = 0.16, 0.3
+"""Parts of training after which the first and the second simplification end."""
+
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 
 
@@ -85,14 +88,21 @@ class SequenceMaker:
         self._texts: dict[str, list[int]] = {}
 
     def draw(self, seed: int, progress: float) -> TrainingSequence:
-        """One sequence. `progress`, 0 to 1, is how far training is: lists grow with it."""
+        """One sequence of a given difficulty.
+
+        `progress`, 0 to 1, is how far training is. An answer depends on the product of three signs:
+        persona, item key and option order. Asked all at once from the start, nothing is learned for
+        a long time; so at first one trait is named, its own items are asked, and options are shown
+        in one order.
+        """
         rng = np.random.default_rng([20, seed])
-        kind = rng.choice(["none", "adjectives", "answers"], p=[0.1, 0.6, 0.3])
+        answers = 0.0 if progress < BASICS else 0.1 if progress < GROWN else 0.22
+        kind = rng.choice(["none", "adjectives", "answers"], p=[0.1, 0.9 - answers, answers])
         facets = None
         if kind == "none":
-            domains, system, spread = people.DEFAULT_DOMAINS, "", 0.45
+            domains, system, spread, named = people.DEFAULT_DOMAINS, "", 0.45, list(range(5))
         elif kind == "adjectives":
-            domains, system = self._adjectives(rng)
+            domains, system, named = self._adjectives(rng, progress)
             spread = 0.45
         else:
             domains = people.sample_domains(rng)
@@ -107,10 +117,15 @@ class SequenceMaker:
             if system:
                 sequence.extend(self._ids(SYSTEM + system + END), 0, 0)
             asked = np.arange(len(means))
-        self._branches(rng, sequence, means, asked, spread)
+            if progress < BASICS and system:
+                asked = np.flatnonzero(np.isin(self.bank.domains, named))
+        self._branches(rng, sequence, means, asked, spread, progress)
         return sequence
 
-    def _adjectives(self, rng: np.random.Generator) -> tuple[people.Array, str]:
+    def _adjectives(
+        self, rng: np.random.Generator, progress: float
+    ) -> tuple[people.Array, str, list[int]]:
+        """Domain levels, the system prompt that asks for them, and which domains it names."""
         if rng.random() < 0.5:
             steps = rng.integers(-4, 5, size=5)
         else:
@@ -118,7 +133,9 @@ class SequenceMaker:
         codes = list(people.DOMAINS)
         if rng.random() < 0.4:
             rng.shuffle(codes)
-        if rng.random() < 0.3:
+        if progress < BASICS:
+            codes = [str(rng.choice(codes))]
+        elif rng.random() < (0.6 if progress < GROWN else 0.3):
             codes = codes[: rng.integers(1, 5)]
         levels: dict[str, tuple[float, tuple[int, ...] | range]] = {}
         domains = np.zeros(5)
@@ -131,7 +148,7 @@ class SequenceMaker:
             )
             levels[code] = (steps[index] / 4, words)
             domains[index] = 2.0 * steps[index] / 4
-        return domains, describe_trait_levels(levels)
+        return domains, describe_trait_levels(levels), [people.DOMAINS.index(c) for c in codes]
 
     def _answer_list(
         self,
@@ -145,14 +162,14 @@ class SequenceMaker:
         Few facets at first: with all items mixed from the start, nothing beyond the items' own
         means is learned for a long time.
         """
-        if progress < 0.15:
+        if progress < GROWN:
             chosen = rng.choice(5, size=1)
-        elif progress < 0.3:
+        elif progress < 0.45:
             chosen = rng.choice(5, size=2, replace=False)
         else:
             chosen = np.arange(5) if rng.random() < 0.6 else rng.choice(5, size=2, replace=False)
         pool = np.flatnonzero(np.isin(self.bank.domains, chosen) & (self.bank.facets >= 0))
-        longest = 24 if progress < 0.3 else 60 if progress < 0.6 else 120
+        longest = 24 if progress < 0.45 else 60 if progress < 0.7 else 120
         listed = rng.permutation(pool)[: int(rng.integers(5, longest + 1))]
         words = SCALES[0]
         sequence.extend(
@@ -176,11 +193,13 @@ class SequenceMaker:
         means: people.Array,
         asked: people.NDArray[np.intp],
         spread: float,
+        progress: float,
     ) -> None:
         template = int(rng.choice(len(self.templates), p=[0.2, 0.2, 0.15, 0.2, 0.2, 0.05]))
         after = self.templates[template].name == "options-after"
-        scale = 0 if rng.random() < 0.75 else int(rng.integers(1, len(SCALES)))
-        reverse = bool(rng.random() < 0.5)
+        early = progress < BASICS
+        scale = 0 if early or rng.random() < 0.75 else int(rng.integers(1, len(SCALES)))
+        reverse = bool(rng.random() < (0.1 if early else 0.5))
         count = int(rng.integers(3, 6)) if after else int(rng.integers(16, 25))
         indices = rng.permutation(asked)[:count]
         questions = [self._question(template, scale, reverse, int(i)) for i in indices]

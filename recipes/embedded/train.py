@@ -121,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tokens", type=float, default=30e6)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -131,6 +131,9 @@ def main() -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pad, end = tokenizer.token_to_id(train_tokenizer.PAD), tokenizer.token_to_id(sequences.END)
     model = new_model(tokenizer.get_vocab_size(), pad, end, options.seed)
+    for layer in model.model.layers:
+        # Fusing the element-wise steps is worth a factor of 1.6 here, for a minute of compiling.
+        layer.forward = torch.compile(layer.forward, dynamic=True)
     decay = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
