@@ -25,9 +25,9 @@ def _version() -> str:
 app = App(
     name="allport",
     help="Measure the personality of language models the way psychometrics measures people.",
-    help_epilogue="`allport COMMAND --help` explains a command. Start with `allport demo`.",
+    help_epilogue="allport COMMAND --help explains a command. Start with allport demo.",
     version=_version,
-    help_format="markdown",
+    help_format="plaintext",
     default_parameter=Parameter(negative=()),
     group_parameters=_OPTIONS,
     exit_on_error=False,

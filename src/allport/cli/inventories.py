@@ -95,7 +95,7 @@ def import_(
     """Import the texts of bfi-44 or sd-3, or an inventory of your own.
 
     Args:
-        name: The name it is to have; `bfi-44` and `sd-3` take texts for the keys that ship.
+        name: The name it is to have; bfi-44 and sd-3 take texts for the keys that ship.
         files: A .json, .toml or .csv file, or several .jsonl files of yes/no statements.
         questionnaire: What a file of many questionnaires calls this one.
         scale: Texts of the answers, lowest first, where the file does not say.

@@ -49,7 +49,7 @@ def measure(
 
     Args:
         model: embedded, a local folder, a Hugging Face id, or openai:NAME.
-        inventory: What to ask: a name of `allport inventories list`, or a file.
+        inventory: What to ask: a name that allport inventories list shows, or a file.
         out: Run folder; by default runs/MODEL-INVENTORY-TIME.
         resume: Go on with the newest unfinished run of this model and inventory.
         dry_run: Show what would be asked, and ask nothing.
@@ -57,6 +57,9 @@ def measure(
         facets: Show facets under their traits.
         report: Write report.html into the run folder, too.
         json: Print JSON for machines.
+        design: Under which conditions.
+        local: How a local model is loaded.
+        remote: How a service is asked.
     """
     from allport.administration import measure as administer
     from allport.inventories import load_inventory

@@ -154,7 +154,7 @@ def sensitivity_figure(content: ReportContent) -> Figure:
     """Of the first subject: how many choices change with order and template, trait by trait."""
     import altair as alt
 
-    kinds = ("Option order reversed", "Template changed")
+    kinds = ("Another option order", "Another template")
     rows = [
         {
             "trait": row.name,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["chart_png", "chart_svg", "inline_svg"]
 
+_CLIP = re.compile(r"(?<=[#\"])clip(\d+)(?=[)\"])")
+
 
 def chart_svg(chart: alt.Chart | alt.LayerChart | Any) -> str:
     """A chart as a standalone SVG document."""
@@ -23,7 +25,10 @@ def chart_svg(chart: alt.Chart | alt.LayerChart | Any) -> str:
     legend = specification.setdefault("config", {}).setdefault("legend", {})
     legend["layout"] = {"top": {"anchor": "start", "direction": "horizontal", "margin": 36}}
     svg: str = vl_convert.vegalite_to_svg(_printable(specification))
-    return svg
+    # The library counts clip paths through the life of the process; the same chart is to give the
+    # same document.
+    order = {found: place for place, found in enumerate(dict.fromkeys(_CLIP.findall(svg)))}
+    return _CLIP.sub(lambda found: f"clip{order[found[1]]}", svg)
 
 
 def chart_png(svg: str, scale: float = 2.0) -> bytes:

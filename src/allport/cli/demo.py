@@ -1,0 +1,58 @@
+"""`allport demo`: everything once, offline, with what ships in the package."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from allport.cli.measure import new_run_folder, run_json
+from allport.cli.output import Json, console, print_json
+
+if TYPE_CHECKING:
+    from allport.personas import Person
+
+__all__ = ["demo", "example_person"]
+
+_MODEL = "embedded"
+_INVENTORY = "ipip-neo-120"
+
+
+def demo(*, out: Path | None = None, json: Json = False) -> None:
+    """See it work: measure the model that ships with Allport, and open a report.
+
+    The embedded model answers the IPIP-NEO-120 under four conditions (two templates, two option
+    orders). An example person, who is simulated, is scored and stands beside it in the report.
+
+    Args:
+        out: Run folder; by default runs/MODEL-INVENTORY-TIME.
+        json: Print JSON for machines.
+    """
+    from allport.administration import Design, measure
+    from allport.inventories import load_inventory
+    from allport.models import load_model
+    from allport.reporting import person_subject, print_profile, report, run_content
+
+    inventory = load_inventory(_INVENTORY)
+    design = Design(templates=("letters", "digits"), orders=("forward", "reversed"))
+    person = example_person()
+    folder = new_run_folder(_MODEL, _INVENTORY) if out is None else out
+    run = measure(
+        load_model(_MODEL), inventory, design, folder, progress=None if json else "bar"
+    )
+    written = report(run, people=[person])
+    if json:
+        print_json({**run_json(run, "default"), "report": str(written.page)})
+        return
+    screen = console()
+    print_profile(screen, run_content(run, others=[person_subject(person)]))
+    screen.print(f"Run folder: {folder}")
+    screen.print(f"Report: {written.page.resolve()}", style="bold")
+
+
+def example_person() -> Person:
+    """The person file that ships as an example; its answers are simulated and say so."""
+    from allport.personas import read_person
+
+    with as_file(files("allport.personas").joinpath("data/example_person.json")) as path:
+        return read_person(path)
