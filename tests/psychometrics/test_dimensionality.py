@@ -99,3 +99,11 @@ def test_too_little_is_said_to_be_too_little():
         parallel_analysis(np.eye(4), iterations=0)
     with pytest.raises(ValueError, match="shuffled"):
         parallel_analysis(np.eye(4), unrelated="shuffled")
+
+
+def test_few_shuffled_answers_may_leave_nothing_to_compare_with():
+    answers = np.full((6, 3), np.nan)
+    answers[:3] = [[1.0, 2.0, 5.0], [2.0, 3.0, 4.0], [4.0, 1.0, 4.5]]
+    result = parallel_analysis(answers, unrelated="permuted", iterations=3, seed=0)
+    assert result.n_factors == 0
+    assert "too few answers" in result.reason

@@ -192,3 +192,11 @@ def test_unknown_rotations_and_tables_are_refused():
         rotate_loadings(PATTERN, "promax")
     with pytest.raises(ValueError, match="square"):
         exploratory_factor_analysis(np.ones((3, 4)), 1)
+
+
+@pytest.mark.parametrize("stopping", ["exact", "psych"])
+def test_items_that_are_all_the_same_are_one_factor(stopping):
+    # The second factor is empty, and the gradient of its rotation zero from the start.
+    solution = exploratory_factor_analysis(np.ones((5, 5)), 2, stopping=stopping)
+    assert np.abs(solution.loadings[:, 0]) == pytest.approx(np.ones(5), abs=6e-3)
+    assert solution.loadings[:, 1] == pytest.approx(np.zeros(5), abs=6e-3)

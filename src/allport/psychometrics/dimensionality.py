@@ -198,19 +198,24 @@ def parallel_analysis(
     items = matrix.shape[0]
     reason = why_unusable(matrix) or ("" if items > 2 else "three items or more are needed")
     if reason:
-        nothing = np.full(items, math.nan)
-        return ParallelAnalysis(0, 0, nothing, nothing, nothing, nothing, reason)
+        return _no_parallel_analysis(items, reason)
     if missing == "listwise":
         table = table[np.isfinite(table).all(axis=1)]
     rng = np.random.default_rng(seed)
-    chance = np.empty((iterations, 2, items))
+    chance = np.full((iterations, 2, items), math.nan)
     for iteration in range(iterations):
         draw = (
             rng.standard_normal(table.shape)
             if unrelated == "normal"
             else rng.permuted(table, axis=0)
         )
-        chance[iteration] = _eigenvalues(item_covariance(draw).correlation)
+        unrelated_matrix = item_covariance(draw).correlation
+        # Few answers, shuffled, can leave two items without a pair that varies.
+        if not why_unusable(unrelated_matrix):
+            chance[iteration] = _eigenvalues(unrelated_matrix)
+    chance = chance[np.isfinite(chance).all(axis=(1, 2))]
+    if not len(chance):
+        return _no_parallel_analysis(items, "too few answers: some items share no respondents")
     factor_chance, component_chance = np.quantile(chance, quantile, axis=0)
     factor_values, component_values = _eigenvalues(matrix)
     return ParallelAnalysis(
@@ -221,6 +226,11 @@ def parallel_analysis(
         factor_chance,
         component_chance,
     )
+
+
+def _no_parallel_analysis(items: int, reason: str) -> ParallelAnalysis:
+    nothing = np.full(items, math.nan)
+    return ParallelAnalysis(0, 0, nothing, nothing, nothing, nothing, reason)
 
 
 def _eigenvalues(correlation: Floats) -> tuple[Floats, Floats]:

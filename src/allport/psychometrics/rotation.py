@@ -118,7 +118,12 @@ def _simple_structure(
         loadings = _varimax(loadings, 1e-6)[0]
     # A gradient below 1e-7 is lost in rounding; R's GPArotation stops at 1e-5.
     tolerance, most = (1e-7, 500) if stopping == "exact" else (1e-5, 1001)
-    rotated, turn = rotate_factors(loadings, "quartimin", tol=tolerance, max_tries=most)
+    try:
+        # It records the logarithm of the gradient, which can be zero at the start.
+        with np.errstate(divide="ignore"):
+            rotated, turn = rotate_factors(loadings, "quartimin", tol=tolerance, max_tries=most)
+    except np.linalg.LinAlgError:  # two factors collapsed into one on the way
+        return (loadings, np.eye(loadings.shape[1])), np.inf
     squared = rotated**2
     criterion = float(((squared.sum(axis=1)) ** 2).sum() - (squared**2).sum())
     return (rotated, turn.T @ turn), criterion
