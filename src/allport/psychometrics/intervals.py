@@ -167,7 +167,7 @@ def ratio_interval(
             "are not over the same units."
         )
     known = ~(np.isnan(above) | np.isnan(below))
-    groups = None if clusters is None else np.asarray(clusters)[known]
+    groups = None if clusters is None else _cluster_index(clusters, above.size)[known]
     above, below = above[known], below[known]
 
     def ratio(weights: Floats) -> Floats:

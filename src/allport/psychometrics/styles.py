@@ -66,30 +66,30 @@ def acquiescence(literal: ArrayLike, keys: ArrayLike) -> Floats:
     return np.asarray((_row_means(answers[:, sign > 0]) + _row_means(answers[:, sign < 0])) / 2)
 
 
-def extreme_responding(literal: ArrayLike, scale: tuple[float, float]) -> Floats:
+def extreme_responding(literal: ArrayLike, scale: ArrayLike) -> Floats:
     """Share of answers at either end of the scale, shape (rows,); NaN where nothing was answered.
 
     Args:
         literal: Answers chosen, shape (rows, items), NaN where missing; keyed ones do as well.
-        scale: The scale's own smallest and largest value, never the observed ones.
+        scale: Values of all options, shape (options,), whether anybody chose them or not.
     """
-    answers = np.asarray(as_answers(literal), dtype=np.float64)
-    ends = (answers == scale[0]) | (answers == scale[1])
-    return _row_means(np.where(np.isnan(answers), np.nan, ends.astype(np.float64)))
+    values = np.asarray(scale, dtype=np.float64)
+    return _share(literal, [values.min(), values.max()])
 
 
-def midpoint_responding(literal: ArrayLike, scale: tuple[float, float]) -> Floats:
+def midpoint_responding(literal: ArrayLike, scale: ArrayLike) -> Floats:
     """Share of answers at the middle of the scale, shape (rows,); NaN where nothing was answered.
 
-    A scale with an even number of options has no middle option, and the share is then 0.
+    A scale with an even number of options has no middle, and all shares are then NaN.
 
     Args:
         literal: Answers chosen, shape (rows, items), NaN where missing; keyed ones do as well.
-        scale: The scale's own smallest and largest value, never the observed ones.
+        scale: Values of all options, shape (options,), whether anybody chose them or not.
     """
-    answers = np.asarray(as_answers(literal), dtype=np.float64)
-    middle = answers == (scale[0] + scale[1]) / 2
-    return _row_means(np.where(np.isnan(answers), np.nan, middle.astype(np.float64)))
+    values = np.sort(np.asarray(scale, dtype=np.float64))
+    if values.size % 2 == 0:
+        return np.full(as_answers(literal).shape[0], np.nan)
+    return _share(literal, [values[values.size // 2]])
 
 
 def check_keying(
@@ -160,6 +160,12 @@ def _keys(keys: ArrayLike, items: int) -> NDArray[Any]:
     if sign.shape != (items,) or not np.isin(sign, (-1, 1)).all():
         raise ResponsesError(f"Keys must be +1 or -1, one for each of {items} items.")
     return sign
+
+
+def _share(answers: ArrayLike, values: list[float]) -> Floats:
+    table = np.asarray(as_answers(answers), dtype=np.float64)
+    among = np.isin(table, values).astype(np.float64)
+    return _row_means(np.where(np.isnan(table), np.nan, among))
 
 
 def _row_means(answers: Floats) -> Floats:
