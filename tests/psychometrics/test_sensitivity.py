@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from allport.errors import ResponsesError
 from allport.psychometrics.sensitivity import (
     contrasting_pairs,
+    flips_by_factor,
     one_hot,
     position_effect,
-    sensitivity,
 )
 
 LEVELS = {
@@ -40,7 +40,7 @@ def test_unknown_or_uneven_factors_are_refused():
     with pytest.raises(ResponsesError, match="different numbers of conditions"):
         contrasting_pairs({"order": ["a", "b"], "form": ["x"]}, "order")
     with pytest.raises(ResponsesError, match="given for 4 conditions, but there are 2"):
-        sensitivity([[0, 1], [1, 1]], 2, LEVELS)
+        flips_by_factor([[0, 1], [1, 1]], 2, LEVELS)
 
 
 def test_each_factor_gets_the_flips_it_causes():
@@ -48,7 +48,7 @@ def test_each_factor_gets_the_flips_it_causes():
     content = rng.integers(0, 5, size=200)
     # The order moves every fifth answer, the template none.
     moved = np.where(np.arange(200) % 5 == 0, (content + 1) % 5, content)
-    result = sensitivity(np.stack([content, moved, content, moved]), 5, LEVELS, resamples=500)
+    result = flips_by_factor(np.stack([content, moved, content, moved]), 5, LEVELS, resamples=500)
     assert list(result) == ["template", "order"]
     assert result["template"].raw.value == 0.0
     assert result["order"].raw.value == pytest.approx(0.2)
@@ -60,7 +60,7 @@ def test_each_factor_gets_the_flips_it_causes():
 
 def test_a_factor_that_never_varies_alone_says_so():
     levels = {"order": ["forward", "reversed"], "template": ["letters", "digits"]}
-    result = sensitivity([[0, 1], [1, 1]], 2, levels)
+    result = flips_by_factor([[0, 1], [1, 1]], 2, levels)
     assert math.isnan(result["order"].raw.value)
     assert "two conditions that can be compared" in result["order"].raw.reason
 

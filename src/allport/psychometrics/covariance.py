@@ -10,13 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from allport.errors import ResponsesError
 
-__all__ = [
-    "Covariance",
-    "MissingPairs",
-    "as_answers",
-    "has_missing",
-    "item_covariance",
-]
+__all__ = ["Covariance", "MissingPairs", "item_covariance"]
 
 Floats: TypeAlias = NDArray[np.float64]
 MissingPairs: TypeAlias = Literal["pairwise", "listwise", "refuse"]

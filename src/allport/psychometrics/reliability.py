@@ -39,7 +39,6 @@ __all__ = [
     "smallest_detectable_change",
     "spearman_brown",
     "standard_error_of_measurement",
-    "why_inconsistent",
 ]
 
 Floats: TypeAlias = NDArray[np.float64]

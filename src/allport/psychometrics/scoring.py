@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from allport.errors import ResponsesError
 from allport.psychometrics.covariance import as_answers, blocks, refuse_missing
 
-__all__ = ["MissingAnswers", "ScaleScores", "raw_sums", "scale_membership", "scale_scores"]
+__all__ = ["MissingAnswers", "ScaleScores", "raw_sums", "scale_scores"]
 
 Floats: TypeAlias = NDArray[np.float64]
 MissingAnswers: TypeAlias = Literal["available", "listwise", "median", "refuse"]

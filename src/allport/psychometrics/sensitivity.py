@@ -13,7 +13,7 @@ from allport.psychometrics.agreement import Flips, flips
 from allport.psychometrics.estimate import Estimate, undefined
 from allport.psychometrics.intervals import IntervalMethod, ratio_interval
 
-__all__ = ["PositionEffect", "contrasting_pairs", "one_hot", "position_effect", "sensitivity"]
+__all__ = ["PositionEffect", "contrasting_pairs", "flips_by_factor", "one_hot", "position_effect"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -65,7 +65,7 @@ def contrasting_pairs(levels: Mapping[str, Sequence[Hashable]], factor: str) -> 
     return np.array(pairs, dtype=np.intp).reshape(-1, 2)
 
 
-def sensitivity(
+def flips_by_factor(
     choices: ArrayLike,
     options: ArrayLike,
     levels: Mapping[str, Sequence[Hashable]],
