@@ -26,8 +26,9 @@ _SECOND_PERSON = {
     "am": "are",
     "i": "you",
 }
+_APOSTROPHE = "['’]"
 _FIRST_PERSON_WORDS = re.compile(
-    r"\b(" + "|".join(re.escape(words) for words in _SECOND_PERSON) + r")\b(?!')", re.IGNORECASE
+    rf"\b({'|'.join(_SECOND_PERSON)})\b(?!')".replace("'", _APOSTROPHE), re.IGNORECASE
 )
 
 
@@ -47,11 +48,17 @@ def statement(text: str, stem: str, person: Person) -> str:
         return text
     sentence = f"{stem} {_decapitalised(text)}" if stem else text
     if person == "second":
-        sentence = _FIRST_PERSON_WORDS.sub(lambda m: _SECOND_PERSON[m[0].lower()], sentence)
+        sentence = _FIRST_PERSON_WORDS.sub(
+            lambda m: _SECOND_PERSON[m[0].lower().replace("’", "'")], sentence
+        )
     return sentence[:1].upper() + sentence[1:]
 
 
 def _decapitalised(text: str) -> str:
     first_word = text.split(maxsplit=1)[0] if text else ""
-    keeps_capital = first_word == "I" or first_word.startswith("I'") or first_word[1:] != first_word[1:].lower()
+    keeps_capital = (
+        first_word == "I"
+        or first_word.startswith(("I'", "I’"))
+        or first_word[1:] != first_word[1:].lower()
+    )
     return text if keeps_capital else text[:1].lower() + text[1:]

@@ -47,7 +47,11 @@ class Template:
 
     def __post_init__(self) -> None:
         """Check that the wording can be filled in."""
-        for place, text in (("{statement}", self.text), ("{options}", self.text), ("{option}", self.option)):
+        for place, text in (
+            ("{statement}", self.text),
+            ("{options}", self.text),
+            ("{option}", self.option),
+        ):
             if text.count(place) != 1:
                 raise UsageError(
                     f"Template {self.name!r} must hold {place} exactly once in its "
@@ -100,8 +104,8 @@ class Template:
         }[self.labels]
         if len(options) > len(alphabet):
             raise UsageError(
-                f"Template {self.name!r} has {len(alphabet)} labels, but an item has {len(options)} "
-                "options; use a template with digits."
+                f"Template {self.name!r} has {len(alphabet)} labels, but an item has "
+                f"{len(options)} options; use a template with digits."
             )
         labels = [""] * len(options)
         for position, index in enumerate(shown):
@@ -150,5 +154,8 @@ def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Templat
         if unknown or missing:
             what = f"unknown field {min(unknown)!r}" if unknown else f"no field {min(missing)!r}"
             raise UsageError(f"{where}: template {name!r} has {what}.")
+        for field, value in table.items():
+            if not isinstance(value, str):
+                raise UsageError(f"{where}: {field!r} of template {name!r} is not a text.")
         templates[name] = Template(name=name, **table)
     return MappingProxyType(templates)

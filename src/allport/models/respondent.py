@@ -43,7 +43,7 @@ class Question:
     messages: tuple[Message, ...]
     """The chat, ending with the user's turn."""
     cue: str
-    """Beginning of the answer that is written for the respondent, such as "Answer:"; may be empty."""
+    """Beginning of the answer, written for the respondent, such as "Answer:"; may be empty."""
     labels: tuple[str, ...]
     """What the respondent says to choose each option, in content order (not in shown order)."""
     options: tuple[str, ...]
@@ -57,8 +57,8 @@ class Question:
 class Response:
     """What came back for one question.
 
-    `probabilities` and `choice` are in content order: index 0 is the first option of the item in its
-    inventory, wherever it was shown.
+    `probabilities` and `choice` are in content order: index 0 is the first option of the item in
+    its inventory, wherever it was shown.
     """
 
     item: int
@@ -68,7 +68,7 @@ class Response:
     choice: int | None
     """Index of the chosen option; None where refused or unparsable. Ties go to the lowest index."""
     label_mass: float
-    """Share of the respondent's probability that fell on labels, 0 to 1; NaN where it cannot be had."""
+    """Share of the respondent's probability that fell on labels, 0 to 1; NaN where unknown."""
     refused: bool = False
     unparsable: bool = False
     text: str | None = None
