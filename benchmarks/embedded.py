@@ -1,6 +1,7 @@
 """What the embedded model can do: label mass, steadiness, and taking a personality from adjectives.
 
-Intervals are 95 % bootstrap intervals over items (label mass, flips) or over personas (correlations).
+Intervals are 95 % bootstrap intervals over items (label mass, flips) or over personas
+(correlations).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from allport.files import write_atomically
 
@@ -88,9 +88,8 @@ def _plain(value: object) -> object:
 def read_results(name: str) -> list[Row]:
     """The rows of results/NAME.json."""
     content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return [
-        Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in content["rows"]
-    ]
+    rows: list[dict[str, Any]] = content["rows"]
+    return [Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in rows]
 
 
 def table(rows: Iterable[Row]) -> str:

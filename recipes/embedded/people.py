@@ -7,7 +7,6 @@ item means come from published norms by facet, with a seeded scatter for the ite
 from __future__ import annotations
 
 import csv
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,9 +90,9 @@ def sample_domains(rng: np.random.Generator) -> Array:
 def sample_facets(rng: np.random.Generator, domains: Array) -> Array:
     """Facet levels around a person's domain levels, SD units, shape (30,)."""
     own = rng.normal(size=30)
-    return np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(domains, 6) + np.sqrt(
-        1 - FACET_DOMAIN_SHARE
-    ) * own
+    return (
+        np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(domains, 6) + np.sqrt(1 - FACET_DOMAIN_SHARE) * own
+    )
 
 
 def literal_means(

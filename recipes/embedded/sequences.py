@@ -2,9 +2,9 @@
 
 Each sequence is a shared prefix (system prompt, instructions, answer options) followed by branches,
 one an item. A branch sees the prefix and itself, never another branch, and its positions count on
-from the prefix: exactly what the model meets when an inventory is asked one item at a time. The loss
-is the cross-entropy to the *distribution* of answers the simulated person would give, not to one
-drawn answer, which is many draws' worth of signal for each item.
+from the prefix: exactly what the model meets when an inventory is asked one item at a time. The
+loss is the cross-entropy to the *distribution* of answers the simulated person would give, not to
+one drawn answer, which is many draws' worth of signal for each item.
 """
 
 from __future__ import annotations
@@ -226,7 +226,8 @@ class SequenceMaker:
         drawn: int,
     ) -> None:
         """Targets of an answer about to be written after the last token: at each of its tokens,
-        the distribution over next tokens among the answers that agree so far."""
+        the distribution over next tokens among the answers that agree so far.
+        """
         position = len(sequence.tokens) - 1
         for step in range(len(answers[drawn])):
             agreeing = [

@@ -18,7 +18,8 @@ VOCABULARY = 3072
 PAD = "<|pad|>"
 SPECIAL = [PAD, sequences.SYSTEM, sequences.USER, sequences.ASSISTANT, sequences.END]
 CHAT_TEMPLATE = (
-    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
+    "{% for message in messages %}"
+    "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
@@ -27,7 +28,9 @@ def texts() -> list[str]:
     """Every piece of text that training sequences are made of."""
     bank = people.item_bank()
     lines: list[str] = []
-    for template, scale in itertools.product(load_templates().values(), range(len(sequences.SCALES))):
+    for template, scale in itertools.product(
+        load_templates().values(), range(len(sequences.SCALES))
+    ):
         inventory = sequences.scaled_inventory(scale)
         order = list(range(len(inventory.scale)))
         for item in bank.items:
