@@ -6,16 +6,14 @@ item means come from published norms by facet, with a seeded scatter for the ite
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from allport.inventories import load_inventory
+from allport.inventories import load_inventory, norm_groups
 from allport.inventories.inventory import Item
-from allport.inventories.norms import norm_file
 
 Array = NDArray[np.float64]
 
@@ -74,12 +72,10 @@ def item_bank(seed: int = 7) -> ItemBank:
 
 def published_facet_means() -> Array:
     """Mean keyed answer per facet on the scale 1 to 5, averaged over norm groups, shape (30,)."""
-    rows = [
-        (row["scale"], float(row["raw_mean"]) / 4)
-        for row in csv.DictReader(norm_file("johnson").splitlines())
-        if row["items"] == "120"
-    ]
-    return np.array([np.mean([mean for scale, mean in rows if scale == f]) for f in FACETS])
+    groups = norm_groups(load_inventory("ipip-neo-120"))
+    # Groups of both sexes are worked out from the others, which would count twice.
+    published = [group for name, group in groups.items() if not name.startswith("both-")]
+    return np.array([np.mean([group.mean[f] / 4 for group in published]) for f in FACETS])
 
 
 def sample_domains(rng: np.random.Generator) -> Array:
