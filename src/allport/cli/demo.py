@@ -37,9 +37,7 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
     design = Design(templates=("letters", "digits"), orders=("forward", "reversed"))
     person = example_person()
     folder = new_run_folder(_MODEL, _INVENTORY) if out is None else out
-    run = measure(
-        load_model(_MODEL), inventory, design, folder, progress=None if json else "bar"
-    )
+    run = measure(load_model(_MODEL), inventory, design, folder, progress=None if json else "bar")
     written = report(run, people=[person])
     if json:
         print_json({**run_json(run, "default"), "report": str(written.page)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from allport.cli.design_options import DesignOptions, PlannedDesign
-from allport.cli.model_options import EndpointOptions, ModelOptions, load_respondent
+from allport.cli.model_options import ModelOptions
 from allport.cli.output import Flag, Json, console, notice, print_json
 from allport.errors import AllportError, UsageError
 
@@ -39,13 +39,12 @@ def measure(
     report: Annotated[Flag, Parameter(group=_RESULT)] = False,
     json: Annotated[Json, Parameter(group=_RESULT)] = False,
     design: DesignOptions = DesignOptions(),  # noqa: B008  (frozen)
-    local: ModelOptions = ModelOptions(),  # noqa: B008
-    remote: EndpointOptions = EndpointOptions(),  # noqa: B008
+    options: ModelOptions = ModelOptions(),  # noqa: B008
 ) -> None:
     """Measure a model: local, from the Hugging Face hub, or behind an endpoint.
 
     Every answer is kept in a run folder as it comes, so a run that was interrupted goes on with
-    --resume.
+    --resume. OPENAI_BASE_URL and OPENAI_API_KEY say where endpoints are.
 
     Args:
         model: embedded, a local folder, a Hugging Face id, or openai:NAME.
@@ -58,8 +57,7 @@ def measure(
         report: Write report.html into the run folder, too.
         json: Print JSON for machines.
         design: Under which conditions.
-        local: How a local model is loaded.
-        remote: How a service is asked.
+        options: How the model is loaded or asked.
     """
     from allport.administration import measure as administer
     from allport.inventories import load_inventory
@@ -68,11 +66,11 @@ def measure(
     _check_norms(asked, norms)
     planned = design.build(asked)
     if dry_run:
-        _show_plan(model, asked, planned, local, remote, json)
+        _show_plan(model, asked, planned, options, json)
         return
     # What cannot be asked is found before a model is loaded.
     _plan(asked, planned)
-    respondent = load_respondent(model, local, remote)
+    respondent = options.load(model)
     folder = _folder(model, asked, out, resume)
     notice(f"Run folder: {folder}")
     try:
@@ -93,10 +91,18 @@ def measure(
         from allport.reporting import report as write
 
         write(run, norm=norm)
+    usage = _usage(respondent) if model.startswith("openai:") else None
     if json:
-        print_json(run_json(run, norm))
-    else:
-        print_run(run, norm, facets=facets, reported=report)
+        print_json({**run_json(run, norm), **({"usage": usage} if usage else {})})
+        return
+    print_run(run, norm, facets=facets, reported=report)
+    if usage:
+        cost = "" if usage["cost"] is None else f", cost {usage['cost']:.4g}"
+        console().print(
+            f"{usage['requests']:,} requests ({usage['retries']:,} repeated), "
+            f"{usage['prompt_tokens']:,} tokens read, {usage['completion_tokens']:,} "
+            f"written{cost}."
+        )
 
 
 def new_run_folder(model: str, inventory: str, parent: Path = RUNS) -> Path:
@@ -140,6 +146,13 @@ def print_run(run: Run, norm: str | None, *, facets: bool, reported: bool) -> No
         out.print(f"Report: {run.folder / 'report.html'}")
     else:
         out.print(f"Report: `allport report {run.folder}`")
+
+
+def _usage(respondent: Any) -> dict[str, Any]:
+    """What asking an endpoint took, in this session."""
+    from dataclasses import asdict
+
+    return asdict(respondent.usage)
 
 
 def _check_norms(inventory: Inventory, norms: str) -> None:
@@ -192,15 +205,14 @@ def _show_plan(
     model: str,
     inventory: Inventory,
     planned: PlannedDesign,
-    local: ModelOptions,
-    remote: EndpointOptions,
+    options: ModelOptions,
     json: bool,
 ) -> None:
     """Print what would be asked: the requests of an endpoint, or the questions of a local model."""
     questions = _plan(inventory, planned)
     conditions = len(planned.design.conditions(inventory))
     if model.startswith("openai:"):
-        endpoint: Any = load_respondent(model, local, remote)
+        endpoint: Any = options.load(model)
         shown = endpoint.dry_run(questions)
         print(shown.as_json())
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -13,94 +13,99 @@ from allport.errors import UsageError
 if TYPE_CHECKING:
     from allport.models import Endpoint, Respondent
 
-__all__ = ["EndpointOptions", "ModelOptions", "load_respondent"]
+__all__ = ["ModelOptions"]
 
-_LOCAL = Group("Local models", sort_key=3)
-_ENDPOINT = Group("Endpoints (openai:NAME)", sort_key=4)
+_LOCAL = Parameter(group=Group("Local models", sort_key=3))
+_ENDPOINT = Parameter(group=Group("Endpoints (openai:NAME)", sort_key=4))
+_WRITING = Parameter(group=Group("Written and sampled answers", sort_key=5))
 _PREFIX = "openai:"
 
 
-@Parameter(name="*", group=_LOCAL)
+@Parameter(name="*")
 @dataclass(frozen=True)
 class ModelOptions:
-    """How a local model is loaded."""
+    """How a model is loaded or asked. What is not given is left to the kind of model."""
 
-    batch_size: int | None = None
+    batch_size: Annotated[int | None, _LOCAL] = None
     """Questions that are asked at once; chosen by itself where not given."""
-    dtype: str = "auto"
+    dtype: Annotated[str, _LOCAL] = "auto"
     """Number format of the weights: auto, float32, bfloat16, float16."""
-    device_map: str | None = None
+    device_map: Annotated[str | None, _LOCAL] = None
     """Where the weights go: cpu, cuda, cuda:1, auto."""
-    revision: str | None = None
+    revision: Annotated[str | None, _LOCAL] = None
     """Branch, tag or commit of a model on the hub."""
-    trust_remote_code: Flag = False
+    trust_remote_code: Annotated[Flag, _LOCAL] = False
     """Run code that comes with the model. Only for models that you trust."""
-
-
-@Parameter(name="*", group=_ENDPOINT)
-@dataclass(frozen=True)
-class EndpointOptions:
-    """How an OpenAI-compatible service is asked. OPENAI_BASE_URL and OPENAI_API_KEY say which."""
-
-    answers: Literal["auto", "logprobs", "samples", "structured"] = "auto"
-    """Read distributions from log-probabilities, samples, or structured samples."""
-    samples: int = 8
-    """Answers per question where distributions are sampled."""
-    temperature: float = 1.0
-    """Of sampled and generated answers."""
-    answer_tokens: int = 64
-    """Most tokens of a sampled or generated answer."""
-    concurrency: int = 8
-    """Requests on their way at once."""
-    timeout: float = 60.0
-    """Seconds to wait for a reply."""
-    prices: Annotated[str | None, Parameter(name="--prices")] = None
+    answers: Annotated[Literal["auto", "logprobs", "samples", "structured"] | None, _ENDPOINT] = (
+        None
+    )
+    """Read distributions from log-probabilities, samples, or samples in JSON."""
+    samples: Annotated[int | None, _ENDPOINT] = None
+    """Answers per question where distributions are sampled; 8 where not given."""
+    concurrency: Annotated[int | None, _ENDPOINT] = None
+    """Requests on their way at once; 8 where not given."""
+    timeout: Annotated[float | None, _ENDPOINT] = None
+    """Seconds to wait for a reply; 60 where not given."""
+    prices: Annotated[str | None, _ENDPOINT] = None
     """Price of a million prompt tokens and of a million completion tokens, such as 0.15,0.60."""
-    max_cost: float | None = None
+    max_cost: Annotated[float | None, _ENDPOINT] = None
     """Stop before this cost is passed; needs --prices."""
+    answer_tokens: Annotated[int | None, _WRITING] = None
+    """Most tokens of an answer."""
+    temperature: Annotated[float | None, _WRITING] = None
+    """Temperature of an answer; 0 takes the most probable words."""
 
+    def load(self, model: str) -> Respondent | Endpoint:
+        """Load the model that a command names.
 
-def load_respondent(
-    model: str, local: ModelOptions, remote: EndpointOptions
-) -> Respondent | Endpoint:
-    """Load the model that a command names.
+        Args:
+            model: "embedded", a local folder, a hub id, or "openai:NAME".
 
-    Args:
-        model: "embedded", a local folder, a hub id, or "openai:NAME".
-        local: How to load it, where it is local.
-        remote: How to ask it, where it is a service.
-
-    Raises:
-        UsageError: An option does not fit.
-        ModelError: The model cannot be had.
-    """
-    if not model.startswith(_PREFIX):
+        Raises:
+            UsageError: An option does not fit, or not this kind of model.
+            ModelError: The model cannot be had.
+        """
+        local = {
+            "revision": self.revision,
+            "device_map": self.device_map,
+            "batch_size": self.batch_size,
+            "dtype": None if self.dtype == "auto" else self.dtype,
+            "trust_remote_code": self.trust_remote_code or None,
+        }
+        remote = {
+            "answers": self.answers,
+            "samples": self.samples,
+            "concurrency": self.concurrency,
+            "timeout": self.timeout,
+            "prices": _prices(self.prices),
+            "max_cost": self.max_cost,
+        }
+        if model.startswith(_PREFIX):
+            _refuse(local, model, "for models on this machine")
+            return self._endpoint(model.removeprefix(_PREFIX), _given(remote))
+        _refuse(remote, model, "for endpoints (openai:NAME)")
         from allport.models import load_model
 
         return load_model(
-            model,
-            revision=local.revision,
-            dtype=local.dtype,
-            device_map=local.device_map,
-            batch_size=local.batch_size,
-            trust_remote_code=local.trust_remote_code,
+            model, max_new_tokens=self.answer_tokens, temperature=self.temperature, **_given(local)
         )
-    from allport.models import Endpoint
 
-    name = model.removeprefix(_PREFIX)
-    if not name:
-        raise UsageError("Name the model of the endpoint, such as openai:gpt-4o-mini.")
-    return Endpoint(
-        name,
-        answers=remote.answers,
-        samples=remote.samples,
-        temperature=remote.temperature,
-        answer_tokens=remote.answer_tokens,
-        concurrency=remote.concurrency,
-        timeout=remote.timeout,
-        prices=_prices(remote.prices),
-        max_cost=remote.max_cost,
-    )
+    def _endpoint(self, name: str, options: dict[str, Any]) -> Endpoint:
+        from allport.models import Endpoint
+
+        if not name:
+            raise UsageError("Name the model of the endpoint, such as openai:gpt-4o-mini.")
+        writing = {"answer_tokens": self.answer_tokens, "temperature": self.temperature}
+        return Endpoint(name, **options, **_given(writing))
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(options: dict[str, Any], model: str, for_whom: str) -> None:
+    for name in _given(options):
+        raise UsageError(f"--{name.replace('_', '-')} is {for_whom} and not for {model}.")
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:
@@ -109,9 +114,9 @@ def _prices(text: str | None) -> tuple[float, float] | None:
     try:
         prompt, completion = (float(part) for part in text.split(","))
     except ValueError:
+        prompt = completion = -1.0
+    if not (prompt >= 0 and completion >= 0):
         raise UsageError(
             f"--prices takes two prices per million tokens, such as 0.15,0.60, not {text!r}."
-        ) from None
-    if not (prompt >= 0 and completion >= 0):
-        raise UsageError(f"--prices takes prices of zero or more, not {text!r}.")
+        )
     return prompt, completion
