@@ -49,8 +49,8 @@ def acquiescence(literal: ArrayLike, keys: ArrayLike) -> Floats:
 
     Half the sum of the mean over items keyed +1 and the mean over items keyed -1. What a respondent
     is like raises one as it lowers the other, so what is left is agreement itself; no bias gives
-    the midpoint of the scale. (Soto, John, Gosling and Potter, 2008, J Pers Soc Psychol 94, take the
-    same balance from pairs of opposite items.)
+    the midpoint of the scale. (Soto, John, Gosling and Potter, 2008, J Pers Soc Psychol 94, take
+    the same balance from pairs of opposite items.)
 
     Args:
         literal: Literal answers, shape (respondents or administrations, items), NaN where missing.
