@@ -180,7 +180,9 @@ def test_folder_of_somebody_else_is_left_alone(allport: Any, sentence: Any) -> N
     assert [path.name for path in Path("mine").iterdir() if path.suffix == ".txt"] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("name", ["openai:gpt-4o", "Org/Some_Model", "../w/m/", "C:\\models\\x", "…"])
+@pytest.mark.parametrize(
+    "name", ["openai:gpt-4o", "Org/Some_Model", "../w/m/", "C:\\models\\x", "…"]
+)
 def test_run_folders_have_names_for_every_file_system(tmp_path: Path, name: str) -> None:
     folder = new_run_folder(name, "mini-ipip-20", tmp_path)
     assert folder.parent == tmp_path

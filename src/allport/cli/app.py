@@ -31,9 +31,11 @@ app = App(
     default_parameter=Parameter(negative=()),
     group_parameters=_OPTIONS,
     exit_on_error=False,
+    suppress_keyboard_interrupt=False,
     print_error=False,
     result_action="return_value",
 )
+app.meta.suppress_keyboard_interrupt = False
 app["--help"].group = _OPTIONS
 app["--version"].group = _OPTIONS
 

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from allport.administration import read_run
+from allport.cli.demo import example_person
+
+
+def test_example_person_is_whole_and_labelled_as_simulated() -> None:
+    person = example_person()
+    assert person.simulated
+    assert person.inventory.name == "ipip-neo-120"
+    assert set(person.literal_answers) == set(person.inventory.numbers)
+    assert len(set(person.literal_answers.values())) > 2
+
+
+def test_demo_measures_scores_and_names_its_report(
+    allport: Any, by_rule: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import allport.models as models
+
+    monkeypatch.setattr(models, "load_model", lambda name: by_rule(), raising=False)
+    said = allport("demo")
+    assert said.code == 0, said.err
+    (folder,) = Path("runs").iterdir()
+    run = read_run(folder)
+    assert run.complete
+    assert len(run.design.conditions(run.inventory)) >= 4
+    assert f"Report: {(folder / 'report.html').resolve()}" in said.out
+    assert "Example person (simulated)" in said.out
+    page = (folder / "report.html").read_text("utf-8")
+    assert "Example person (simulated) described themselves" in page
+    assert "Profile against human norms" in page
+
+
+def test_demo_for_machines(allport: Any, by_rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import allport.models as models
+
+    monkeypatch.setattr(models, "load_model", lambda name: by_rule(), raising=False)
+    said = allport("demo", "--out", "here", "--json").json
+    assert said["report"] == "here/report.html"
+    assert said["summary"]["answered"] == 480
