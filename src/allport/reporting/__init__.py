@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from allport.reporting.gathering import run_content
     from allport.reporting.page import render_page
     from allport.reporting.people import answers_of, people_subjects, person_subject
+    from allport.reporting.rendering import figure_svgs
     from allport.reporting.terminal import print_profile
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "ReportFiles",
     "Subject",
     "answers_of",
+    "figure_svgs",
     "people_subjects",
     "person_subject",
     "print_profile",
@@ -33,6 +35,7 @@ _HOMES = {
     "gathering": ("run_content",),
     "page": ("render_page",),
     "people": ("answers_of", "people_subjects", "person_subject"),
+    "rendering": ("figure_svgs",),
     "terminal": ("print_profile",),
 }
 

@@ -83,12 +83,11 @@ def write_report(content: ReportContent, folder: Path | str) -> ReportFiles:
     Raises:
         RunError: The folder cannot be written.
     """
-    from allport.reporting.figures import report_figures
     from allport.reporting.page import render_page
-    from allport.reporting.rendering import chart_png, chart_svg
+    from allport.reporting.rendering import chart_png, figure_svgs
 
     folder = Path(folder)
-    svgs = {name: chart_svg(chart) for name, chart in report_figures(content).items()}
+    svgs = figure_svgs(content)
     texts: dict[str, str | bytes] = {
         "report.html": render_page(content, svgs),
         "report.json": json.dumps(

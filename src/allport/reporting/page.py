@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from allport.reporting.content import ReportContent, percentile_of, t_of, unusable_share
-from allport.reporting.figures import MOST_SUBJECTS, report_figures
+from allport.reporting.figures import MOST_SUBJECTS
 from allport.reporting.palette import (
     BAND,
     DARK,
@@ -24,7 +24,7 @@ from allport.reporting.palette import (
     reliability,
 )
 from allport.reporting.plain_text import printable
-from allport.reporting.rendering import chart_svg, inline_svg
+from allport.reporting.rendering import figure_svgs, inline_svg
 from allport.reporting.wording import (
     adjectives,
     counted,
@@ -73,7 +73,7 @@ def render_page(content: ReportContent, svgs: Mapping[str, str] | None = None) -
     from markupsafe import Markup
 
     if svgs is None:
-        svgs = {name: chart_svg(chart) for name, chart in report_figures(content).items()}
+        svgs = figure_svgs(content)
     environment = Environment(
         loader=PackageLoader("allport.reporting", ""),
         autoescape=True,

@@ -11,9 +11,18 @@ from allport.reporting.plain_text import printable
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["chart_png", "chart_svg", "inline_svg"]
+    from allport.reporting.content import ReportContent
+
+__all__ = ["chart_png", "chart_svg", "figure_svgs", "inline_svg"]
 
 _CLIP = re.compile(r"(?<=[#\"])clip(\d+)(?=[)\"])")
+
+
+def figure_svgs(content: ReportContent) -> dict[str, str]:
+    """Every figure of a report as a standalone SVG document, by name."""
+    from allport.reporting.figures import report_figures
+
+    return {name: chart_svg(chart) for name, chart in report_figures(content).items()}
 
 
 def chart_svg(chart: alt.Chart | alt.LayerChart | Any) -> str:
