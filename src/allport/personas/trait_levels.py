@@ -76,7 +76,8 @@ class TraitLevels:
         """Read "extraversion=high,N=-0.5" into a persona of that name.
 
         Raises:
-            UsageError: An unknown trait, or a level that is neither a word nor a number.
+            UsageError: An unknown trait, one given twice, or a level that is neither a word nor a
+                number from -1 to 1.
         """
         codes = {name: code for code, name in BIG_FIVE.items()}
         levels: dict[str, float] = {}
@@ -88,6 +89,8 @@ class TraitLevels:
                     f"{part.strip()!r} is no trait level; write TRAIT=LEVEL, such as "
                     f"extraversion=high or N=-0.5, with a trait of {', '.join(codes)}."
                 )
+            if code in levels:
+                raise UsageError(f"{text.strip()!r}: {BIG_FIVE[code]} is given twice.")
             try:
                 levels[code] = LEVEL_WORDS[value] if value in LEVEL_WORDS else float(value)
             except ValueError:
