@@ -98,7 +98,7 @@ def table(rows: Iterable[Row]) -> str:
     for row in rows:
         sign = "≥" if row.better == "higher" else "≤"
         lines.append(
-            f"| {row.metric} | {_shown(row.value)} {row.unit} | "
+            f"| {row.metric} | {f'{_shown(row.value)} {row.unit}'.rstrip()} | "
             f"{_shown(row.low)} to {_shown(row.high)} | {sign} {_shown(row.target)} | "
             f"{'yes' if row.reached else 'no'} |"
         )
@@ -118,7 +118,9 @@ def update_tables() -> list[Path]:
         for i, part in enumerate(parts[1:], start=1):
             name, _, rest = part.partition(" -->")
             if (RESULTS / f"{name}.json").exists():
-                after = rest.partition("<!-- end -->")[2]
+                _, end, after = rest.partition("<!-- end -->")
+                if not end:
+                    raise ValueError(f"{page}: no <!-- end --> follows the results of {name}")
                 parts[i] = f"{name} -->\n{table(read_results(name))}\n<!-- end -->{after}"
         updated = "<!-- results: ".join(parts)
         if updated != text:
