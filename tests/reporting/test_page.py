@@ -124,7 +124,7 @@ def test_every_trait_facet_and_item_is_there(page: Page, content: ReportContent)
 
 
 def test_lead_says_in_words_what_the_figures_say(page: Page, content: ReportContent) -> None:
-    start = page.text.index("Asked the 120 items of IPIP-NEO-120 under 4 conditions, by-rule")
+    start = page.text.index("Asked IPIP-NEO-120 under 4 conditions, by-rule")
     sentence = page.text[start:].split(".")[0]
     by_name = {row.name: row.norm.level for row in content.subjects[0].traits if row.norm}
     for name, level in by_name.items():

@@ -40,6 +40,10 @@ class Subject:
     administrations: int = 1
     """How many times the inventory was answered."""
 
+    def row(self, code: str) -> ProfileRow | None:
+        """The trait or facet of that code; None where the subject was not asked it."""
+        return next((row for row in (*self.traits, *self.facets) if row.code == code), None)
+
 
 @dataclass(frozen=True, slots=True)
 class ItemRow:
@@ -109,6 +113,9 @@ class ReportContent:
     inventory_source: str
     inventory_licence: str
     n_items: int
+    """Items that were asked."""
+    inventory_items: int
+    """Items that the inventory has."""
     scale: tuple[tuple[str, float], ...]
     """Text and literal value of each answer; empty for situational inventories."""
     trait_names: dict[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from allport.administration.run import Run
 
 __all__ = ["model_subject", "run_content"]
+
+_RESAMPLES = 1000
 
 
 def run_content(
@@ -41,7 +45,16 @@ def run_content(
 
     inventory, responses = run.inventory, run.responses
     personas = responses["persona"].unique(maintain_order=True).to_list() or [None]
-    profiles = [profile(responses, inventory, persona=name, norm=norm) for name in personas]
+    profiles = [
+        profile(
+            *(responses, inventory),
+            persona=name,
+            norm=norm,
+            # Intervals of flips are shown of the first subject alone, and bootstraps take time.
+            resamples=_RESAMPLES if name == personas[0] else 0,
+        )
+        for name in personas
+    ]
     subjects = [model_subject(found) for found in profiles]
     first = responses.filter(pl.col("persona") == personas[0])
     group = profiles[0].norm_group
@@ -52,11 +65,12 @@ def run_content(
         inventory_source=inventory.source,
         inventory_licence=inventory.licence,
         n_items=int(first["item"].n_unique()),
+        inventory_items=len(inventory.items),
         scale=tuple((option.text, option.value) for option in inventory.scale),
         trait_names={row.code: row.name for row in profiles[0].traits},
         created=run.record.started,
         norm_source=group.source if group else "",
-        subjects=(*subjects, *others),
+        subjects=_told_apart([*subjects, *others]),
         conditions=tuple(
             row
             for subject, name in zip(subjects, personas, strict=True)
@@ -85,6 +99,18 @@ def model_subject(found: Profile) -> Subject:
         facets=found.facets,
         administrations=len(found.conditions),
     )
+
+
+def _told_apart(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+    """The subjects with a number after a name that another has already."""
+    seen: Counter[str] = Counter()
+    apart = []
+    for subject in subjects:
+        seen[subject.name] += 1
+        again = seen[subject.name]
+        name = subject.name if again == 1 else f"{subject.name} ({again})"
+        apart.append(dataclasses.replace(subject, name=name))
+    return tuple(apart)
 
 
 def _of(responses: pl.DataFrame, persona: str) -> pl.DataFrame:

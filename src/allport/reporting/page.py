@@ -104,6 +104,7 @@ def render_page(content: ReportContent, svgs: Mapping[str, str] | None = None) -
         lead=lead(content),
         sensitivity_sentence=sensitivity_sentence(content),
         norms=content.has_norms,
+        most_shown=MOST_SUBJECTS,
         first=content.subjects[0],
         adjectives=adjectives,
         t_of=t_of,

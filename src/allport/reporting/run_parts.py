@@ -24,6 +24,8 @@ __all__ = ["condition_rows", "item_rows", "run_facts", "unusable_answers"]
 _LONGEST_ITEM: Final = 400
 _LONGEST_ANSWER: Final = 300
 _MOST_EXAMPLES: Final = 12
+_TOLD_ELSEWHERE: Final = ("name", "model", "versions")
+"""Parts of a description that the name and the software of a run say again."""
 
 
 def item_rows(responses: pl.DataFrame, inventory: Inventory) -> tuple[ItemRow, ...]:
@@ -110,7 +112,7 @@ def run_facts(run: Run) -> tuple[Fact, ...]:
     facts += [
         Fact(_label(name), text)
         for name, value in record.description.items()
-        if name != "name" and (text := _plain(value))
+        if name not in _TOLD_ELSEWHERE and (text := _plain(value))
     ]
     orders = list(dict.fromkeys(c.order for c in design.conditions(run.inventory)))
     factors = {

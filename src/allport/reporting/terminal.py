@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from allport.psychometrics.estimate import Estimate
 from allport.reporting.content import ReportContent, Subject, percentile_of, t_of, unusable_share
-from allport.reporting.palette import number, ordinal, percent, reliability
+from allport.reporting.palette import SUBJECTS, number, ordinal, percent, reliability
 from allport.reporting.plain_text import printable
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from allport.administration.profiles import ProfileRow
 
 __all__ = ["plain_table", "print_profile", "print_subject"]
+
+
+MOST_SUBJECTS = len(SUBJECTS)
+"""So many profiles are printed; more are left to the report."""
 
 
 def plain_table(*columns: str, heads: bool = True, right: tuple[str, ...] = ()) -> Table:
@@ -49,8 +53,10 @@ def print_profile(console: Console, content: ReportContent, *, facets: bool = Fa
         content: What was found.
         facets: Whether to show facets under their traits.
     """
-    for subject in content.subjects:
+    for subject in content.subjects[:MOST_SUBJECTS]:
         print_subject(console, subject, content.inventory_title, facets=facets)
+    if len(content.subjects) > MOST_SUBJECTS:
+        console.print(f"{len(content.subjects) - MOST_SUBJECTS} more are in the report.")
     for caution in content.cautions:
         console.print(f"! {printable(caution)}", style="yellow")
 

@@ -71,12 +71,11 @@ def adjectives(row: ProfileRow) -> str:
 def lead(content: ReportContent) -> list[str]:
     """The sentences that a report opens with, one paragraph each."""
     first = content.subjects[0]
-    asked = counted(content.n_items, "item")
     conditions = counted(max(1, _administrations(content, first)), "condition")
-    if first.kind == "model":
-        opening = f"Asked the {asked} of {content.inventory_title} under {conditions}, "
-    else:
-        opening = f"In answer to the {asked} of {content.inventory_title}, "
+    asked = content.inventory_title
+    if content.n_items < content.inventory_items:
+        asked = f"{content.n_items} of the {content.inventory_items} items of {asked}"
+    opening = f"Asked {asked} under {conditions}, "
     paragraphs = [opening + _described(content, first)]
     paragraphs += [_described(content, other) for other in content.subjects[1:4]]
     if len(content.subjects) > 4:
@@ -132,7 +131,14 @@ def _described(content: ReportContent, subject: Subject) -> str:
         return f"{who} gave no answer that could be used."
     highest = max(scored, key=lambda row: row.score.value)
     lowest = min(scored, key=lambda row: row.score.value)
-    if highest is lowest:
+    apart = highest.score.value - lowest.score.value
+    if len(scored) > 1 and apart <= 2 * math.hypot(highest.standard_error, lowest.standard_error):
+        return (
+            f"{who} scored about the same on every trait, from {number(lowest.score.value)} on "
+            f"{lowest.name} to {number(highest.score.value)} on {highest.name}{_range(content)}: "
+            "too close together to tell its traits apart."
+        )
+    if len(scored) == 1:
         return f"{who} scored {number(highest.score.value)} on {highest.name}{_range(content)}."
     return (
         f"{who} leaned most toward {highest.name} ({number(highest.score.value)}) and least toward "
