@@ -1,0 +1,390 @@
+"""The recipe of the embedded model shows in training what is asked in measuring."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from allport.administration import Design, plan
+from allport.inventories import load_inventory
+from allport.models.loading import EMBEDDED
+from allport.personas import Person, TraitLevels
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
+SEEDS = range(60)
+STAGES = (0.05, 0.4, 0.95)
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Iterator[SimpleNamespace]:
+    """The modules of the recipe, which import each other as scripts in one folder do."""
+    names = ("people", "sequences", "train_tokenizer", "train")
+    before = {name: sys.modules.pop(name, None) for name in names}
+    sys.path.insert(0, str(RECIPE))
+    try:
+        yield SimpleNamespace(**{name: __import__(name) for name in names})
+    finally:
+        sys.path.remove(str(RECIPE))
+        for name, module in before.items():
+            sys.modules.pop(name, None)
+            if module is not None:
+                sys.modules[name] = module
+
+
+@pytest.fixture(scope="module")
+def folder(recipe: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tokenizer's folder, made by the recipe as every training run makes it."""
+    made = tmp_path_factory.mktemp("tokenizer")
+    recipe.train_tokenizer.main(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def maker(recipe: SimpleNamespace, folder: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return recipe.sequences.SequenceMaker(tokenizer, recipe.people.item_bank())
+
+
+@pytest.fixture(scope="module")
+def drawn(maker: Any) -> list[Any]:
+    return [maker.draw(seed, stage) for stage in STAGES for seed in SEEDS]
+
+
+@pytest.mark.parametrize("options", [2, 4, 5])
+@pytest.mark.parametrize("spread", [0.45, 0.65, 0.75])
+def test_answer_distributions_sum_to_one_and_have_the_mean_asked_for(
+    recipe: SimpleNamespace, options: int, spread: float
+) -> None:
+    means = np.linspace(1, 5, 41)
+    found = recipe.people.answer_distribution(means, options, spread)
+    assert found.shape == (41, options)
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+    # Centres of the steps that the options cut the scale into.
+    centres = 0.5 + 5 / options * (np.arange(options) + 0.5)
+    middle = recipe.people.answer_distribution(3.0, options, spread) @ centres
+    assert middle == pytest.approx(3.0, abs=1e-12)
+    assert (np.diff(found @ centres) > 0).all()
+    # Reversing an answer reverses its distribution.
+    np.testing.assert_allclose(
+        recipe.people.answer_distribution(6 - means, options, spread), found[:, ::-1], atol=1e-12
+    )
+    if options == 5:
+        inside = (means >= 2.5) & (means <= 3.5)
+        np.testing.assert_allclose((found @ centres)[inside], means[inside], atol=0.02)
+
+
+def test_literal_answers_follow_the_key(recipe: SimpleNamespace) -> None:
+    people, bank = recipe.people, recipe.people.item_bank()
+    high = people.literal_means(bank, np.full(5, 1.0), None)
+    low = people.literal_means(bank, np.full(5, -1.0), None)
+    assert set(bank.keys) == {1.0, -1.0}
+    assert (np.sign(high - low) == bank.keys).all()
+    np.testing.assert_allclose(np.where(bank.keys > 0, high - low, low - high), 2 * bank.loadings)
+    agreeing = people.literal_means(bank, np.full(5, 1.0), None, acquiescence=0.3)
+    np.testing.assert_allclose(agreeing - high, 0.3)
+
+
+def test_facets_move_their_own_items_only(recipe: SimpleNamespace) -> None:
+    people, bank = recipe.people, recipe.people.item_bank()
+    facets = np.zeros(30)
+    facets[people.FACETS.index("C3")] = 1.0
+    moved = people.literal_means(bank, np.zeros(5), facets) != people.literal_means(
+        bank, np.zeros(5), np.zeros(30)
+    )
+    assert [bank.items[i].facet for i in np.flatnonzero(moved)] == ["C3"] * 10
+
+
+def test_the_bank_holds_every_shipped_item_once(recipe: SimpleNamespace) -> None:
+    bank = recipe.people.item_bank()
+    texts = [item.text for item in bank.items]
+    assert len(texts) == len(set(texts)) > 300
+    otherwise = set()
+    for name in ("ipip-neo-300", "ipip-neo-120", "big-five-markers-50", "mini-ipip-20"):
+        for item in load_inventory(name).items:
+            known = bank.items[texts.index(item.text)]
+            assert known.key == item.key, item.text
+            if known.trait != item.trait:
+                otherwise.add(item.text)
+    # Two texts speak for another trait in the shorter inventories than in the IPIP-NEO.
+    assert otherwise == {"Feel others' emotions.", "Am not really interested in others."}
+    assert ((bank.means >= 1.8) & (bank.means <= 4.2)).all()
+
+
+def test_simulated_people_have_the_correlations_stated(recipe: SimpleNamespace) -> None:
+    people = recipe.people
+    rng = np.random.default_rng(3)
+    domains = np.array([people.sample_domains(rng) for _ in range(4000)])
+    np.testing.assert_allclose(np.corrcoef(domains.T), people.DOMAIN_CORRELATIONS, atol=0.06)
+    facets = np.array([people.sample_facets(rng, row) for row in domains])
+    np.testing.assert_allclose(facets.std(axis=0), 1, atol=0.06)
+    shared = [np.corrcoef(facets[:, f], domains[:, f // 6])[0, 1] ** 2 for f in range(30)]
+    np.testing.assert_allclose(shared, people.FACET_DOMAIN_SHARE, atol=0.06)
+
+
+def test_the_same_seed_draws_the_same_sequence(maker: Any) -> None:
+    assert maker.draw(5, 0.7) == maker.draw(5, 0.7)
+    assert maker.draw(5, 0.7) != maker.draw(6, 0.7)
+
+
+def test_branches_go_on_from_the_prefix(drawn: list[Any]) -> None:
+    for sequence in drawn:
+        branch = np.array(sequence.branch)
+        positions = np.array(sequence.positions)
+        prefix = int((branch == 0).sum())
+        assert (np.diff(branch) >= 0).all()
+        assert (positions[:prefix] == np.arange(prefix)).all()
+        assert branch.max() >= 3
+        for number in range(1, branch.max() + 1):
+            own = positions[branch == number]
+            assert (own == prefix + np.arange(own.size)).all()
+
+
+def test_targets_are_distributions_over_tokens(drawn: list[Any]) -> None:
+    for sequence in drawn:
+        assert sequence.targets
+        for position, tokens, probabilities in sequence.targets:
+            assert 0 <= position < len(sequence.tokens)
+            assert len(tokens) == len(set(tokens)) == len(probabilities) <= 8
+            assert sum(probabilities) == pytest.approx(1)
+            assert min(probabilities) >= 0
+        # What a branch writes next is among what was to be expected.
+        for position, tokens, _ in sequence.targets:
+            branch, after = sequence.branch[position], position + 1
+            if branch and after < len(sequence.tokens) and sequence.branch[after] == branch:
+                assert sequence.tokens[after] in tokens
+
+
+def test_training_grows_harder(maker: Any, drawn: list[Any]) -> None:
+    def longest(stage: float) -> int:
+        return max(len(maker.draw(seed, stage).tokens) for seed in SEEDS)
+
+    assert longest(0.05) < longest(0.95)
+    early = {len(targets[1]) for s in drawn[: len(SEEDS)] for targets in s.targets}
+    assert max(early) <= 5  # one response scale at first, of five answers
+
+
+def prompt_of(sequence: Any, branch: int, end_of_turn: int) -> tuple[list[int], list[int]]:
+    """What one branch shows: the tokens up to where the answer begins, and the answer."""
+    own = [t for t, b in zip(sequence.tokens, sequence.branch, strict=True) if b == branch]
+    prefix = [t for t, b in zip(sequence.tokens, sequence.branch, strict=True) if b == 0]
+    start = own.index(end_of_turn) + 1
+    return prefix + own[:start], own[start:]
+
+
+class Said:
+    """A persona of a given system prompt."""
+
+    name = "said"
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def system_prompt(self) -> str:
+        return self._text
+
+
+@pytest.fixture(scope="module")
+def asked_texts(recipe: SimpleNamespace) -> dict[str, Any]:
+    """Every question that can be asked of any shipped item on any scale, by the user's turn."""
+    design = Design(
+        templates=(
+            "letters",
+            "digits",
+            "words",
+            "first-person",
+            "second-person",
+            "options-after",
+        ),
+        orders=("forward", "reversed"),
+    )
+    found = {}
+    for name, texts in itertools.product(recipe.people.SHIPPED, recipe.sequences.SCALES):
+        inventory = load_inventory(name)
+        scale = [{"text": text, "value": value} for value, text in enumerate(texts, start=1)]
+        for question in plan(inventory.model_copy(update={"scale": scale}), design):
+            found[question.messages[-1].content] = question
+    return found
+
+
+def test_a_branch_shows_what_measuring_asks_token_for_token(
+    recipe: SimpleNamespace, folder: Path, drawn: list[Any], asked_texts: dict[str, Any]
+) -> None:
+    from transformers import AutoTokenizer
+
+    from allport.models.chat_rendering import ChatRenderer
+    from allport.models.label_tokens import LabelTokenizer
+    from allport.models.prompt_tokens import PromptTokenizer
+    from allport.models.respondent import Message
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    chat = ChatRenderer(tokenizer)
+    cut = PromptTokenizer(tokenizer, begins=chat.template is None)
+    reader = LabelTokenizer(tokenizer)
+    assert chat.takes_system
+    assistant = tokenizer.convert_tokens_to_ids(recipe.sequences.ASSISTANT)
+    end = tokenizer.convert_tokens_to_ids(recipe.sequences.END)
+    kinds, with_system = set(), set()
+    for sequence in drawn:
+        for branch in range(1, max(sequence.branch) + 1):
+            shown, answer = prompt_of(sequence, branch, assistant)
+            *before, turn, rest = tokenizer.decode(shown).split("<|")[1:]
+            assert rest == "assistant|>"
+            turns = [part.split("|>", 1) for part in (*before, turn) if part != "end|>"]
+            system = [text for role, text in turns if role == "system"]
+            (user,) = [text for role, text in turns if role == "user"]
+            question = asked_texts[user]
+            messages = (*(Message("system", text) for text in system), *question.messages)
+            (pieces,) = cut.pieces([chat.render(messages)])
+            assert pieces.tokens().tolist() == shown
+            labels = reader.after(
+                chat.render(messages), pieces.last_text, shown[-1], question.labels
+            )
+            # The answer goes on with one of the labels, cut as the engine reads it.
+            assert any((*answer,) in (way, (*way, end)) for ways in labels.variants for way in ways)
+            kinds.add((question.condition.template, question.condition.order))
+            with_system.add(bool(system))
+    assert len(kinds) == 6 * 2
+    assert with_system == {True, False}
+
+
+def test_every_label_of_a_question_is_a_target(
+    recipe: SimpleNamespace, folder: Path, drawn: list[Any]
+) -> None:
+    """The first target of a branch holds the first token of every label, and nothing else."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assistant = tokenizer.convert_tokens_to_ids(recipe.sequences.ASSISTANT)
+    for sequence in drawn:
+        firsts = {
+            sequence.branch[position]: tokens
+            for position, tokens, _ in sequence.targets
+            if sequence.tokens[position] == assistant
+        }
+        assert set(firsts) == set(range(1, max(sequence.branch) + 1))
+        assert len({tuple(sorted(tokens)) for tokens in firsts.values()}) == 1
+
+
+def test_personas_are_said_as_the_package_says_them(
+    recipe: SimpleNamespace, folder: Path, drawn: list[Any]
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    start = tokenizer.convert_tokens_to_ids(recipe.sequences.SYSTEM)
+    end = tokenizer.convert_tokens_to_ids(recipe.sequences.END)
+    inventory = load_inventory("ipip-neo-300")
+    numbers = {(item.text or "").rstrip("."): item.number for item in inventory.items}
+    values = {option.text: option.value for option in inventory.scale}
+    lists = adjectives = 0
+    for sequence in drawn:
+        if sequence.tokens[0] != start:
+            continue
+        tokens = sequence.tokens[1 : sequence.tokens.index(end)]
+        text = tokenizer.decode(tokens)
+        assert tokenizer(text, add_special_tokens=False)["input_ids"] == tokens
+        if text.startswith("You are a person who described yourself"):
+            said = [line.rsplit(": ", 1) for line in text.split("\n")[1:]]
+            answers = {numbers[item]: values[answer] for item, answer in said}
+            assert Person("p", inventory, answers).system_prompt() == text
+            lists += 1
+        else:
+            opening = TraitLevels({"E": 1.0}).system_prompt()
+            assert text.startswith(opening[: opening.index("extremely")])
+            assert text.endswith(". Answer as this person.")
+            adjectives += 1
+    assert lists > 1
+    assert adjectives > 20
+
+
+def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
+    recipe: SimpleNamespace, folder: Path, maker: Any
+) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=maker.tokenizer.get_vocab_size(),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+    )
+    model = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
+    batch = [maker.draw(seed, 0.95) for seed in (1, 2, 3)]
+    collated = recipe.train.collate(batch)
+    assert collated["ids"].shape[1] == 8
+    assert collated["probabilities"].sum(dim=1).numpy() == pytest.approx(1)
+    with torch.inference_mode():
+        packed = model(
+            input_ids=collated["tokens"],
+            attention_mask=collated["mask"].float(),
+            position_ids=collated["positions"],
+        ).logits
+        for row, sequence in enumerate(batch):
+            for branch in (1, max(sequence.branch)):
+                kept = [i for i, b in enumerate(sequence.branch) if b in (0, branch)]
+                alone = model(input_ids=torch.tensor([[sequence.tokens[i] for i in kept]])).logits
+                torch.testing.assert_close(packed[row, kept], alone[0], rtol=1e-4, atol=1e-4)
+
+
+def test_targets_are_placed_where_their_sequence_stands(
+    recipe: SimpleNamespace, maker: Any
+) -> None:
+    batch = [maker.draw(seed, 0.6) for seed in (4, 5)]
+    collated = recipe.train.collate(batch)
+    length = collated["tokens"].shape[1]
+    assert length == max(len(sequence.tokens) for sequence in batch)
+    expected = [
+        row * length + position
+        for row, sequence in enumerate(batch)
+        for position, _, _ in sequence.targets
+    ]
+    assert collated["flat"].tolist() == expected
+
+
+def test_a_step_holds_its_budget_of_tokens_in_groups_of_like_length(
+    recipe: SimpleNamespace, maker: Any
+) -> None:
+    groups = recipe.train.batches(maker, 11, 0.5)
+    total = sum(int((group["positions"] > 0).sum()) for group in groups)
+    assert total > 0.9 * recipe.train.BATCH_TOKENS
+    for group in groups:
+        lengths = (group["positions"] > 0).sum(dim=1)
+        assert lengths.max() <= 1.4 * lengths.min()
+
+
+def test_the_learning_rate_warms_up_and_falls(recipe: SimpleNamespace) -> None:
+    rate, peak = recipe.train.rate, recipe.train.PEAK_RATE
+    assert rate(0.0) < 0.02 * peak
+    assert rate(recipe.train.WARM_UP) == pytest.approx(peak)
+    assert rate(1.0) == pytest.approx(0.01 * peak)
+    later = [rate(progress) for progress in np.linspace(recipe.train.WARM_UP, 1, 20)]
+    assert later == sorted(later, reverse=True)
+
+
+def test_the_weights_that_ship_fit_into_the_package() -> None:
+    weights = list(EMBEDDED.glob("*.safetensors"))
+    if not weights:
+        pytest.skip("the embedded model has not been trained into this checkout")
+    assert sum(file.stat().st_size for file in weights) <= 12_000_000
+
+
+def test_the_tokenizer_that_ships_is_the_one_the_recipe_makes(folder: Path) -> None:
+    if not (EMBEDDED / "tokenizer.json").is_file():
+        pytest.skip("the embedded model has not been trained into this checkout")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        assert (EMBEDDED / name).read_bytes() == (folder / name).read_bytes()
