@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +46,22 @@ def test_demo_for_machines(allport: Any, by_rule: Any, monkeypatch: pytest.Monke
     said = allport("demo", "--out", "here", "--json").json
     assert said["report"] == "here/report.html"
     assert said["summary"]["answered"] == 480
+
+
+def test_demo_runs_with_what_ships(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "allport", "demo", "--json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["summary"]["respondent"] == "embedded"
+    assert said["summary"]["conditions"] >= 4
+    assert said["summary"]["answered"] == said["summary"]["questions"] == 480
+    page = tmp_path / said["report"]
+    assert 0 < page.stat().st_size < 2_000_000
+    assert "Example person (simulated)" in page.read_text("utf-8")

@@ -93,7 +93,8 @@ def test_interrupted_run_says_how_to_go_on_and_does(
     sentence(said, 1)
     (folder,) = Path("runs").iterdir()
     assert "30 of 80" in said.err
-    assert f"--resume goes on in {folder}" in said.err
+    assert str(folder) in said.err
+    assert "Give the same command --resume" in said.err
     model(by_rule())
     again = allport("measure", "m", *MINI, "--resume", "--json")
     assert again.code == 0

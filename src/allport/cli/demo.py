@@ -31,19 +31,20 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
     from allport.administration import Design, measure
     from allport.inventories import load_inventory
     from allport.models import load_model
-    from allport.reporting import person_subject, print_profile, report, run_content
+    from allport.reporting import person_subject, print_profile, run_content, write_report
 
     inventory = load_inventory(_INVENTORY)
     design = Design(templates=("letters", "digits"), orders=("forward", "reversed"))
     person = example_person()
     folder = new_run_folder(_MODEL, _INVENTORY) if out is None else out
     run = measure(load_model(_MODEL), inventory, design, folder, progress=None if json else "bar")
-    written = report(run, people=[person])
+    content = run_content(run, others=[person_subject(person)])
+    written = write_report(content, folder)
     if json:
-        print_json({**run_json(run, "default"), "report": str(written.page)})
+        print_json({**run_json(run, content), "report": str(written.page)})
         return
     screen = console()
-    print_profile(screen, run_content(run, others=[person_subject(person)]))
+    print_profile(screen, content)
     screen.print(f"Run folder: {folder}")
     screen.print(f"Report: {written.page.resolve()}", style="bold")
 

@@ -17,6 +17,7 @@ from allport.errors import AllportError, UsageError
 if TYPE_CHECKING:
     from allport.administration import Run
     from allport.inventories import Inventory
+    from allport.reporting import ReportContent
 
 __all__ = ["RUNS", "measure", "new_run_folder", "print_run", "run_json"]
 
@@ -61,6 +62,7 @@ def measure(
     """
     from allport.administration import measure as administer
     from allport.inventories import load_inventory
+    from allport.reporting import run_content, write_report
 
     asked = load_inventory(inventory)
     _check_norms(asked, norms)
@@ -84,18 +86,16 @@ def measure(
         )
     except AllportError as error:
         if out is None and (folder / "run.json").exists():
-            error.add_note(f"The same command with --resume goes on in {folder}.")
+            error.add_note("Give the same command --resume, or it starts a new run.")
         raise
-    norm = None if norms == "none" else norms
+    content = run_content(run, norm=None if norms == "none" else norms)
     if report:
-        from allport.reporting import report as write
-
-        write(run, norm=norm)
+        write_report(content, folder)
     usage = _usage(respondent) if model.startswith("openai:") else None
     if json:
-        print_json({**run_json(run, norm), **({"usage": usage} if usage else {})})
+        print_json({**run_json(run, content), **({"usage": usage} if usage else {})})
         return
-    print_run(run, norm, facets=facets, reported=report)
+    print_run(run, content, facets=facets, reported=report)
     if usage:
         cost = "" if usage["cost"] is None else f", cost {usage['cost']:.4g}"
         console().print(
@@ -116,12 +116,10 @@ def new_run_folder(model: str, inventory: str, parent: Path = RUNS) -> Path:
     return folder
 
 
-def run_json(run: Run, norm: str | None) -> dict[str, Any]:
+def run_json(run: Run, content: ReportContent) -> dict[str, Any]:
     """A run in figures, for machines."""
-    from allport.reporting import run_content
     from allport.reporting.content import to_json
 
-    content = run_content(run, norm=norm)
     return {
         "folder": None if run.folder is None else str(run.folder),
         "asked": run.asked,
@@ -131,12 +129,12 @@ def run_json(run: Run, norm: str | None) -> dict[str, Any]:
     }
 
 
-def print_run(run: Run, norm: str | None, *, facets: bool, reported: bool) -> None:
+def print_run(run: Run, content: ReportContent, *, facets: bool, reported: bool) -> None:
     """Print the profile of a run, and where its files are."""
-    from allport.reporting import print_profile, run_content
+    from allport.reporting import print_profile
 
     out = console()
-    print_profile(out, run_content(run, norm=norm), facets=facets)
+    print_profile(out, content, facets=facets)
     if run.folder is None:
         return
     if run.asked == 0:
