@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from allport.administration.templates import load_templates
 from allport.inventories import load_inventory
-from allport.inventories.inventory import Inventory, Item, Option
+from allport.inventories.inventory import Inventory, Option
 from allport.personas.trait_levels import describe_trait_levels
 
 SCALES: tuple[tuple[str, ...], ...] = (
@@ -45,8 +45,12 @@ SCALES: tuple[tuple[str, ...], ...] = (
 )
 """Response scales, least agreement first. The first is the shipped inventories' own."""
 
-BASICS, GROWN = 0.16, 0.3
+BASICS, GROWN = 0.3, 0.5
 """Parts of training after which the first and the second simplification end."""
+
+TOLD = 0.15
+"""Share of questions whose statement names the answer to choose: they teach where each answer
+stands in the list, whatever the order, without which nothing else can be said."""
 
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 
@@ -96,7 +100,7 @@ class SequenceMaker:
         in one order.
         """
         rng = np.random.default_rng([20, seed])
-        answers = 0.0 if progress < BASICS else 0.1 if progress < GROWN else 0.22
+        answers = 0.0 if progress < BASICS else 0.1 if progress < GROWN else 0.15
         kind = rng.choice(["none", "adjectives", "answers"], p=[0.1, 0.9 - answers, answers])
         facets = None
         if kind == "none":
@@ -164,12 +168,12 @@ class SequenceMaker:
         """
         if progress < GROWN:
             chosen = rng.choice(5, size=1)
-        elif progress < 0.45:
+        elif progress < 0.6:
             chosen = rng.choice(5, size=2, replace=False)
         else:
             chosen = np.arange(5) if rng.random() < 0.6 else rng.choice(5, size=2, replace=False)
         pool = np.flatnonzero(np.isin(self.bank.domains, chosen) & (self.bank.facets >= 0))
-        longest = 24 if progress < 0.45 else 60 if progress < 0.7 else 120
+        longest = 24 if progress < 0.6 else 60 if progress < 0.8 else 120
         listed = rng.permutation(pool)[: int(rng.integers(5, longest + 1))]
         words = SCALES[0]
         sequence.extend(
@@ -201,16 +205,26 @@ class SequenceMaker:
         scale = 0 if early or rng.random() < 0.75 else int(rng.integers(1, len(SCALES)))
         reverse = bool(rng.random() < (0.1 if early else 0.5))
         count = int(rng.integers(3, 6)) if after else int(rng.integers(16, 25))
-        indices = rng.permutation(asked)[:count]
-        questions = [self._question(template, scale, reverse, int(i)) for i in indices]
+        indices = [int(i) for i in rng.permutation(asked)[:count]]
+        told = [
+            int(rng.integers(len(SCALES[scale]))) if rng.random() < TOLD else None for _ in indices
+        ]
+        questions = [
+            self._question(template, scale, reverse, index, option)
+            for index, option in zip(indices, told, strict=True)
+        ]
         shared = _common_prefix([tokens for tokens, _ in questions])
         start = len(sequence.tokens)
         sequence.extend(questions[0][0][:shared], 0, start)
         start += shared
-        for branch, (index, (tokens, labels)) in enumerate(
-            zip(indices, questions, strict=True), start=1
+        for branch, (index, option, (tokens, labels)) in enumerate(
+            zip(indices, told, questions, strict=True), start=1
         ):
-            probabilities = people.answer_distribution(means[index], len(labels), spread)
+            probabilities = (
+                people.answer_distribution(means[index], len(labels), spread)
+                if option is None
+                else np.eye(len(labels))[option]
+            )
             answers = [self._ids(label + END) for label in labels]
             drawn = int(rng.choice(len(labels), p=probabilities))
             sequence.extend(tokens[shared:], branch, start)
@@ -243,12 +257,15 @@ class SequenceMaker:
                 sequence.targets.append((position + step, list(merged), list(merged.values())))
 
     def _question(
-        self, template: int, scale: int, reverse: bool, index: int
+        self, template: int, scale: int, reverse: bool, index: int, told: int | None
     ) -> tuple[list[int], tuple[str, ...]]:
-        key = (self.templates[template].name, scale, reverse, index)
+        key = (self.templates[template].name, scale, reverse, index if told is None else ~told)
         if key not in self._questions:
             inventory = scaled_inventory(scale)
-            item: Item = self.bank.items[index]
+            item = self.bank.items[index]
+            if told is not None:
+                text = f"Choose this answer: {SCALES[scale][told]}."
+                item = item.model_copy(update={"text": text})
             order = range(len(inventory.scale))
             rendered = self.templates[template].render(
                 inventory, item, list(reversed(order)) if reverse else list(order)

@@ -32,8 +32,8 @@ CONFIG = {
     "tie_word_embeddings": True,
     "rms_norm_eps": 1e-5,
 }
-BATCH_TOKENS = 6144
-PEAK_RATE = 2.5e-3
+BATCH_TOKENS = 2048
+PEAK_RATE = 2e-3
 WARM_UP = 0.02
 CHECKPOINT_SECONDS = 300
 
@@ -49,7 +49,11 @@ def new_model(vocabulary: int, pad: int, end: int, seed: int) -> LlamaForCausalL
 
 
 def collate(batch: list[sequences.TrainingSequence]) -> dict[str, torch.Tensor]:
-    """Pad sequences into tensors: tokens, positions (B, T), additive mask (B, 1, T, T), targets (n, 8)."""
+    """Pad sequences into tensors.
+
+    Tokens and positions (B, T), additive mask (B, 1, T, T), and the n targets of all sequences:
+    flat position (n,), token ids and probabilities (n, 8).
+    """
     length = max(len(s.tokens) for s in batch)
     tokens = np.zeros((len(batch), length), dtype=np.int64)
     positions = np.zeros_like(tokens)
@@ -78,7 +82,9 @@ def collate(batch: list[sequences.TrainingSequence]) -> dict[str, torch.Tensor]:
     }
 
 
-def batches(maker: sequences.SequenceMaker, step: int, progress: float) -> list[dict[str, torch.Tensor]]:
+def batches(
+    maker: sequences.SequenceMaker, step: int, progress: float
+) -> list[dict[str, torch.Tensor]]:
     """The sequences of one step, split by length into two or three tensors of little padding."""
     drawn: list[sequences.TrainingSequence] = []
     seed = step * 1000
@@ -170,7 +176,7 @@ def main() -> None:
         optimizer.zero_grad()
         step += 1
         seen += sum(int((part["positions"] > 0).sum()) for part in parts)
-        if step % 50 == 0:
+        if step % 100 == 0:
             speed = (seen - began) / (time.monotonic() - started)
             left = (options.tokens - seen) / speed / 60
             print(
@@ -195,11 +201,18 @@ def save(
     model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, seen: int, folder: Path
 ) -> None:
     """Write the checkpoint (atomically) and the model folder in bfloat16 beside it."""
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step, "seen": seen}
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+        "seen": seen,
+    }
     torch.save(state, folder / "checkpoint.new")
     (folder / "checkpoint.new").replace(folder / "checkpoint.pt")
     out = folder / "model"
-    half = new_model(model.config.vocab_size, model.config.pad_token_id, model.config.eos_token_id, 0)
+    half = new_model(
+        model.config.vocab_size, model.config.pad_token_id, model.config.eos_token_id, 0
+    )
     half.load_state_dict(model.state_dict())
     half.to(torch.bfloat16).save_pretrained(out)
     for name in ("tokenizer.json", "tokenizer_config.json"):
