@@ -6,6 +6,7 @@
     ├── ResponsesError      a file of answers that does not hold
     ├── ModelError          a model that cannot be had or cannot be asked
     │   └── EndpointError   a service that does not answer as it should
+    ├── AlignmentError      an alignment that cannot be fitted, read or applied
     └── RunError            a run folder that cannot be written, read or resumed
 
 Each message is one sentence or two: what is wrong, where, and what to do about it.
@@ -14,6 +15,7 @@ Each message is one sentence or two: what is wrong, where, and what to do about 
 from __future__ import annotations
 
 __all__ = [
+    "AlignmentError",
     "AllportError",
     "EndpointError",
     "InventoryError",
@@ -50,6 +52,10 @@ class ModelError(AllportError):
 
 class EndpointError(ModelError):
     """A service did not answer as an OpenAI-compatible endpoint should."""
+
+
+class AlignmentError(AllportError):
+    """An alignment cannot be fitted, read, or applied to this model."""
 
 
 class RunError(AllportError):

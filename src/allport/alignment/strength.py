@@ -1,0 +1,140 @@
+"""How strongly to steer: a signed grid, nested cross-validation, one standard error toward zero.
+
+Items are cut into folds that balance facets and keys. For each fold everything (penalties, heads,
+directions) is fitted on the other folds' items, and the answers expected at each strength are
+compared with the person's on the fold's. So the strength is chosen on items that nothing was fitted
+on, and the items that results are reported on are not touched at all.
+
+What answers to expect at a strength comes from a function; `expected_answers.TiltedResponse` is the
+cheap one, which asks no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from allport.alignment.displacements import Displacements
+from allport.errors import UsageError
+
+__all__ = [
+    "STRENGTHS",
+    "ExpectedLiteral",
+    "choose_strength",
+    "held_out_losses",
+    "stratified_folds",
+]
+
+STRENGTHS = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Strengths tried, in standard deviations of a head's differences along the person's direction."""
+
+
+class ExpectedLiteral(Protocol):
+    """What a model is expected to answer under displacements; supplied by the caller."""
+
+    def __call__(self, displacements: Displacements, strengths: Tensor, items: Tensor) -> Tensor:
+        """Expected literal answers, (strengths, people, items).
+
+        Args:
+            displacements: What strength one adds for each person.
+            strengths: Factors on it, (strengths,).
+            items: Positions of the items asked, (items,), int64.
+        """
+        ...
+
+
+def stratified_folds(
+    facets: Sequence[str], keys: Sequence[int] | NDArray[np.integer], folds: int = 4, seed: int = 0
+) -> NDArray[np.int64]:
+    """Cut items into folds of equal size that hold facets and keys in equal shares.
+
+    Items are dealt facet by facet, each to the fold that has fewest of its facet, then fewest of
+    its key, then fewest items.
+
+    Args:
+        facets: Facet (or trait, where there are no facets) of each item.
+        keys: Key of each item, +1 or -1.
+        folds: How many; four puts one item of each IPIP-NEO-120 facet into each fold.
+        seed: Decides between folds that are equal in all these.
+
+    Returns:
+        Fold number of each item, (items,).
+
+    Raises:
+        UsageError: Fewer than two folds, or more folds than items.
+    """
+    if not 2 <= folds <= len(facets):
+        raise UsageError(f"{folds} folds of {len(facets)} items cannot be made; give 2 or more.")
+    rng = np.random.default_rng(seed)
+    result = np.full(len(facets), -1, dtype=np.int64)
+    by_facet: dict[tuple[str, int], int] = {}
+    by_key: dict[tuple[int, int], int] = {}
+    sizes = [0] * folds
+    order = sorted(range(len(facets)), key=lambda i: (facets[i], keys[i], rng.random()))
+    for item in order:
+        key = int(keys[item])
+        fold = min(
+            rng.permutation(folds).tolist(),
+            key=lambda f: (by_facet.get((facets[item], f), 0), by_key.get((key, f), 0), sizes[f]),
+        )
+        result[item] = fold
+        by_facet[facets[item], fold] = by_facet.get((facets[item], fold), 0) + 1
+        by_key[key, fold] = by_key.get((key, fold), 0) + 1
+        sizes[fold] += 1
+    return result
+
+
+def held_out_losses(
+    expected_literal: ExpectedLiteral,
+    displacements: Displacements,
+    strengths: Tensor,
+    items: Tensor,
+    literal: Tensor,
+) -> Tensor:
+    """Distance of expected from given answers on held-out items, (strengths, people, items).
+
+    Args:
+        expected_literal: The model's answers, or what stands in for them.
+        displacements: Fitted without `items`.
+        strengths: The grid, (strengths,).
+        items: Positions of the held-out items, (held_out,).
+        literal: The people's literal answers to those, (people, held_out); NaN for missing.
+
+    Returns:
+        Absolute distances on the scale of the answers; NaN where the answer is missing.
+    """
+    return expected_literal(displacements, strengths, items).sub_(literal).abs_()
+
+
+def choose_strength(losses: Tensor, strengths: Tensor) -> Tensor:
+    """The strength nearest zero that is within one standard error of the best one, by person.
+
+    The standard error is that of the mean difference, over items, between a strength's losses and
+    the best strength's: both are taken on the same items, so what makes an item hard for
+    either drops out. Of two strengths equally far from zero the one with the smaller loss is taken.
+
+    Args:
+        losses: Held-out losses, (strengths, people, items); NaN for missing answers.
+        strengths: The grid, (strengths,), in any order.
+
+    Returns:
+        Index of the chosen strength of each person, (people,), int64.
+    """
+    answered = ~losses[0].isnan()
+    count = answered.sum(dim=1).clamp(min=1)
+    known = losses.nan_to_num(nan=0.0)
+    means = known.sum(dim=2) / count
+    best = means.argmin(dim=0)
+    best_losses = known.gather(0, best[None, :, None].expand(1, *known.shape[1:]))
+    behind = means - means.gather(0, best[None])
+    squares = (known - best_losses).square_().sum(dim=2)
+    variance = (squares - count * behind.square()).clamp(min=0) / (count - 1).clamp(min=1)
+    close = behind <= (variance / count).sqrt()
+    distance = strengths.abs()[:, None].expand_as(means)
+    nearest = distance.where(close, torch.inf).amin(dim=0)
+    return means.where(close & (distance == nearest), torch.inf).argmin(dim=0)
