@@ -68,6 +68,21 @@ def test_unanswered_items_are_counted_and_not_filled_in(neo: Inventory) -> None:
     assert unusable_share(neuroticism) == pytest.approx(4 / 24)
 
 
+def test_intervals_stay_on_the_scale_and_alike_answers_have_none(neo: Inventory) -> None:
+    answers = {n: 5.0 if neo.item(n).key > 0 else 1.0 for n in neo.numbers}
+    first_of_a1 = next(item for item in neo.items if item.facet == "A1")
+    answers[first_of_a1.number] = 3.0
+    subject = person_subject(Person("p", neo, answers, sex="female", age=50))
+    for row in (*subject.traits, *subject.facets):
+        mixed = row.code in ("A", "A1")
+        assert math.isfinite(row.score.low) == mixed
+        assert row.norm is not None
+        assert math.isfinite(row.norm.t_low) == mixed
+        assert bool(row.score.reason) != mixed
+        if mixed:
+            assert row.score.low < row.score.value <= row.score.high <= 5
+
+
 def test_answers_of_a_person_stay_literal(neo: Inventory) -> None:
     answers = {number: float(1 + number % 5) for number in neo.numbers}
     literal = answers_of(Person("p", neo, answers)).literal

@@ -75,9 +75,11 @@ def people_subjects(
         by_person.setdefault(row["id"], []).append(row)
     groups = norm_groups(inventory)
     of_facet = {facet.code: facet.trait for facet in inventory.facets}
+    values = [option.value for option in inventory.scale]
+    limits = (min(values), max(values)) if values else (-math.inf, math.inf)
     subjects = []
     for person, rows in by_person.items():
-        made = [_row(row, of_facet, many=len(by_person) > 1) for row in rows]
+        made = [_row(row, of_facet, limits, many=len(by_person) > 1) for row in rows]
         named = next((row["norm_group"] for row in rows if row["norm_group"]), None)
         subjects.append(
             Subject(
@@ -92,10 +94,17 @@ def people_subjects(
     return tuple(subjects)
 
 
-def _row(row: dict[str, Any], of_facet: dict[str, str], *, many: bool) -> ProfileRow:
+def _row(
+    row: dict[str, Any], of_facet: dict[str, str], limits: tuple[float, float], *, many: bool
+) -> ProfileRow:
     items, error = int(row["items"]), _number(row["standard_error"])
     score, raw = _number(row["score"]), _number(row["raw"])
     why = "too few of its items were answered" if math.isnan(score) else ""
+    if error == 0:
+        # Alike answers to a few items do not make a score exact.
+        error, why = math.nan, "every answer is the same, which tells nothing of its error"
+    half = _Z * error / items
+    low, high = (min(max(bound, limits[0]), limits[1]) for bound in (score - half, score + half))
     once = undefined("a person answered once, in one way")
     flips = Flips(once, math.nan, once, math.nan, once, np.full(items, math.nan), 0, 0)
     kind: Literal["trait", "facet"] = "trait" if row["kind"] == "trait" else "facet"
@@ -105,10 +114,10 @@ def _row(row: dict[str, Any], of_facet: dict[str, str], *, many: bool) -> Profil
         trait=of_facet.get(row["code"], row["code"]),
         kind=kind,
         items=items,
-        score=Estimate(score, score - _Z * error / items, score + _Z * error / items, why),
+        score=Estimate(score, low, high, why),
         standard_error=error / items,
         raw=Estimate(raw, raw - _Z * error, raw + _Z * error, why),
-        norm=_norm(row),
+        norm=_norm(row, exact=not math.isnan(error)),
         alpha=undefined(
             "alpha is a figure of the whole sample" if many else "one person has no reliability"
         ),
@@ -118,17 +127,22 @@ def _row(row: dict[str, Any], of_facet: dict[str, str], *, many: bool) -> Profil
     )
 
 
-def _norm(row: dict[str, Any]) -> NormScore | None:
+def _norm(row: dict[str, Any], *, exact: bool) -> NormScore | None:
+    """Norm scores of a row, with their intervals where its error is known."""
     if row["t"] is None:
         return None
+
+    def limit(name: str) -> float:
+        return _number(row[name]) if exact else math.nan
+
     return NormScore(
         raw=_number(row["raw"]),
         t=row["t"],
-        t_low=_number(row["t_low"]),
-        t_high=_number(row["t_high"]),
+        t_low=limit("t_low"),
+        t_high=limit("t_high"),
         percentile=row["percentile"],
-        percentile_low=_number(row["percentile_low"]),
-        percentile_high=_number(row["percentile_high"]),
+        percentile_low=limit("percentile_low"),
+        percentile_high=limit("percentile_high"),
         level=cast(Level, row["level"]),
     )
 
