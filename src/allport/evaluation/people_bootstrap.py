@@ -1,0 +1,208 @@
+"""Resampling people once for all figures of a benchmark, so that they compare in pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from allport.errors import UsageError
+from allport.psychometrics.estimate import Estimate, undefined
+from allport.psychometrics.intervals import (
+    BATCH_NUMBERS,
+    MOST_JACKKNIFE_GROUPS,
+    MOST_UNDEFINED,
+    bca_interval,
+)
+
+__all__ = ["PeopleBootstrap", "Resampled"]
+
+Floats = NDArray[np.float64]
+
+_MOST_KEPT = 20_000_000
+"""Weights kept between figures, 160 MB; with more people they are drawn anew each time."""
+
+
+class Resampled(NamedTuple):
+    """Statistics on the sample, on each resample and without each person, K of them."""
+
+    observed: Floats
+    """Shape (K,)."""
+    draws: Floats
+    """Shape (resamples, K)."""
+    left_out: Floats
+    """With each person, or group of people, left out: shape (groups, K)."""
+
+    def minus(self, other: Resampled) -> Resampled:
+        """The differences of statistics that were resampled together."""
+        return Resampled(*(own - others for own, others in zip(self, other, strict=True)))
+
+    def total(self) -> Resampled:
+        """The sum of the statistics, as a single one."""
+        return Resampled(*(part.sum(axis=-1, keepdims=True) for part in self))
+
+    def mean(self) -> Resampled:
+        """The mean of the statistics, as a single one."""
+        return Resampled(*(part.mean(axis=-1, keepdims=True) for part in self))
+
+    def estimates(self, reason: str = "", confidence: float = 0.95) -> list[Estimate]:
+        """Each statistic with its bias-corrected and accelerated interval.
+
+        Args:
+            reason: Why a statistic that has no value has none.
+            confidence: Of the intervals.
+        """
+        return [
+            _estimate(value, draws, left_out, reason, confidence)
+            for value, draws, left_out in zip(
+                self.observed.tolist(), self.draws.T, self.left_out.T, strict=True
+            )
+        ]
+
+    def estimate(self, reason: str = "", confidence: float = 0.95) -> Estimate:
+        """The only statistic with its interval; see `estimates`."""
+        (only,) = self.estimates(reason, confidence)
+        return only
+
+
+class PeopleBootstrap:
+    """Draws people with replacement, always the same draws.
+
+    Statistics are functions of sums over people, so that one matrix product gives their values on
+    all resamples. Those of two respondents to the same people are resampled together, and their
+    difference has the interval of a paired comparison.
+
+    Example:
+        >>> boot = PeopleBootstrap(4, resamples=100)
+        >>> round(boot.means([[1.0], [2.0], [3.0], [4.0]]).estimate().value, 2)
+        2.5
+    """
+
+    def __init__(self, people: int, *, resamples: int = 2000, seed: int = 0) -> None:
+        """Draw from so many people.
+
+        Args:
+            people: How many there are.
+            resamples: How often to draw; 0 leaves intervals out.
+            seed: The same seed gives the same intervals.
+
+        Raises:
+            UsageError: There are no people, or the number of resamples is negative.
+        """
+        if people < 1 or resamples < 0:
+            raise UsageError(f"{people} people cannot be resampled {resamples} times.")
+        self.people = people
+        self.resamples = resamples
+        self._seed = seed
+
+    def sums(self, columns: Floats, statistic: Callable[[Floats], Floats]) -> Resampled:
+        """Resample a statistic of sums over people.
+
+        Args:
+            columns: What is summed, shape (people, C), without NaN.
+            statistic: Takes sums of shape (n, C) and returns K statistics of each row,
+                shape (n, K), NaN where one has no value.
+        """
+        if columns.shape[0] != self.people:
+            raise UsageError(
+                f"{columns.shape[0]} rows cannot be resampled as {self.people} people."
+            )
+        observed = statistic(columns.sum(axis=0, keepdims=True))
+        draws = [statistic(weights @ columns) for weights in self._draws()]
+        # Leaving somebody out subtracts what is theirs.
+        groups = np.arange(self.people) % MOST_JACKKNIFE_GROUPS
+        parts = np.zeros((int(groups.max()) + 1, columns.shape[1]))
+        np.add.at(parts, groups, columns)
+        left_out = statistic(columns.sum(axis=0) - parts)
+        width = observed.shape[1]
+        return Resampled(
+            observed[0], np.concatenate(draws) if draws else np.empty((0, width)), left_out
+        )
+
+    def means(self, values: ArrayLike) -> Resampled:
+        """Means over people of K columns, shape (people, K); people with NaN are left out of it."""
+        table = np.asarray(values, dtype=np.float64)
+        known = ~np.isnan(table)
+        columns = np.concatenate([np.where(known, table, 0.0), known], axis=1)
+        width = table.shape[1]
+
+        def means(sums: Floats) -> Floats:
+            return _ratio(sums[:, :width], sums[:, width:])
+
+        return self.sums(columns, means)
+
+    def correlations(self, first: ArrayLike, second: ArrayLike) -> Resampled:
+        """Correlations over people of K pairs of columns, each of shape (people, K).
+
+        People with NaN in either column of a pair are left out of it.
+        """
+        x, y = np.array(first, dtype=np.float64), np.array(second, dtype=np.float64)
+        known = ~(np.isnan(x) | np.isnan(y))
+        for table in (x, y):
+            # Centring first, so that sums of squares keep their digits.
+            means = _ratio(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0))
+            table -= means
+            table[~known] = 0.0
+            # What differs by rounding only does not vary.
+            table[:, np.abs(table).max(axis=0, initial=0.0) < 1e-9] = 0.0
+        width = x.shape[1]
+        columns = np.concatenate([known.astype(np.float64), x, y, x * x, y * y, x * y], axis=1)
+
+        def correlations(sums: Floats) -> Floats:
+            n, sx, sy, sxx, syy, sxy = (
+                sums[:, part * width : (part + 1) * width] for part in range(6)
+            )
+            x_spread, y_spread = n * sxx - sx**2, n * syy - sy**2
+            # Draws of one person over and over, or of people alike, do not vary.
+            varies = (x_spread > 1e-9 * n * sxx) & (y_spread > 1e-9 * n * syy)
+            product = np.sqrt(np.where(varies, x_spread * y_spread, np.nan))
+            return np.asarray((n * sxy - sx * sy) / product)
+
+        return self.sums(columns, correlations)
+
+    def _draws(self) -> Iterator[Floats]:
+        """Weights of the people, shape (some resamples, people) each time."""
+        if self.resamples * self.people <= _MOST_KEPT:
+            if self.resamples:
+                yield self._kept
+            return
+        yield from self._drawn()
+
+    @cached_property
+    def _kept(self) -> Floats:
+        return np.concatenate(list(self._drawn()))
+
+    def _drawn(self) -> Iterator[Floats]:
+        rng = np.random.default_rng(self._seed)
+        chances = np.full(self.people, 1 / self.people)
+        batch = max(1, BATCH_NUMBERS // self.people)
+        for done in range(0, self.resamples, batch):
+            size = min(batch, self.resamples - done)
+            yield rng.multinomial(self.people, chances, size=size).astype(np.float64)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / below, np.nan)
+
+
+def _estimate(
+    value: float, draws: Floats, left_out: Floats, reason: str, confidence: float
+) -> Estimate:
+    if math.isnan(value):
+        return undefined(reason or "it has no value on these answers")
+    if not draws.size:
+        return Estimate(value)
+    if left_out.size < 2:
+        return Estimate(value, reason="no interval from a single person")
+    usable = draws[~np.isnan(draws)]
+    if usable.size < (1 - MOST_UNDEFINED) * draws.size:
+        return Estimate(value, reason="no interval: too few people to draw anew")
+    if np.ptp(usable) <= 1e-12 * max(abs(value), 1e-300):
+        return Estimate(value, reason="no interval: the statistic is the same on every resample")
+    without = left_out[~np.isnan(left_out)]
+    return Estimate(value, *bca_interval(usable, value, without, confidence))
