@@ -44,6 +44,7 @@ for _group, _commands in {
         "demo": "See it work: measure the model that ships with Allport, and open a report.",
         "measure": "Measure a model: local, from the Hugging Face hub, or behind an endpoint.",
         "score": "Score answers that people gave: a CSV, a Parquet or a person file.",
+        "survey": "Answer a questionnaire yourself: your profile, and a person file for align.",
     },
     _READING: {
         "report": "Write the report of a run: one HTML page, its figures and its tables.",

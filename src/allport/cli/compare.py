@@ -38,7 +38,7 @@ def compare(first: Path, second: Path, /, *, facets: Flag = False, json: Json = 
         return
     out = console()
     names = f"{printable(found.first, 80)} → {printable(found.second, 80)}"
-    out.print(f"{names} · {found.inventory}", style="bold")
+    out.print(f"{names} · {found.inventory}\n", style="bold")
     heads = ("First", "Second", "Difference", "95% interval", "Items")
     table = plain_table("Trait", *heads, right=heads)
 
@@ -63,7 +63,7 @@ def compare(first: Path, second: Path, /, *, facets: Flag = False, json: Json = 
     same = found.agreement
     left_out = found.unmatched_first + found.unmatched_second
     out.print(
-        f"* the interval leaves out zero. {found.matched:,} pairs of responses to one item under "
+        f"\n* the interval leaves out zero. {found.matched:,} pairs of responses to one item under "
         f"one condition, {percent(same.value)} with the same choice"
         + (f"; {left_out:,} responses have no partner." if left_out else "."),
         style="dim",

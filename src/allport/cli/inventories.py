@@ -57,7 +57,7 @@ def show_(name: str, /, *, json: Json = False) -> None:
         print_json({**inventory.model_dump(mode="json"), "norm_groups": list(groups)})
         return
     out = console()
-    out.print(f"{inventory.title} ({inventory.name}, version {inventory.version})", style="bold")
+    out.print(f"{inventory.title} ({inventory.name}, version {inventory.version})\n", style="bold")
     facts = {
         "Items": str(len(inventory.items)),
         "Answers": ", ".join(f"{o.text} = {o.value:g}" for o in inventory.scale)
@@ -74,6 +74,7 @@ def show_(name: str, /, *, json: Json = False) -> None:
         if value:
             table.add_row(fact, printable(value))
     out.print(table)
+    out.print()
     out.print(_item_table(inventory))
     if not inventory.has_text:
         out.print(

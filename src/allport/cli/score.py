@@ -144,7 +144,7 @@ def _print_sample(scores: PeopleScores, answers: HumanAnswers, facets: bool) -> 
 
     out = console()
     count = len(answers.ids)
-    out.print(f"{scores.name}: {count:,} people · {answers.inventory.title}", style="bold")
+    out.print(f"{scores.name}: {count:,} people · {answers.inventory.title}\n", style="bold")
     heads = ("Items", "People", "Mean", "SD", "Alpha", "95% interval", "SEM")
     table = plain_table("Scale", *heads, right=heads)
     of_facet = {facet.code: facet.trait for facet in answers.inventory.facets}
@@ -166,7 +166,7 @@ def _print_sample(scores: PeopleScores, answers: HumanAnswers, facets: bool) -> 
                 style="" if row is trait else "dim",
             )
     out.print(table)
-    out.print("Means, SD and SEM are of sums over the items.", style="dim")
+    out.print("\nMeans, SD and SEM are of sums over the items.", style="dim")
 
 
 def _or(value: float | None, instead: float) -> float:

@@ -34,7 +34,14 @@ def plain_table(*columns: str, heads: bool = True, right: tuple[str, ...] = ()) 
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_header=heads, pad_edge=False, header_style="dim")
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_header=heads,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+        header_style="dim",
+    )
     for column in columns:
         table.add_column(
             column,
@@ -74,7 +81,7 @@ def print_subject(
     """
     name = printable(subject.name, 80)
     note = f" ({subject.note})" if subject.note else ""
-    console.print(f"{name}{note} · {inventory_title}", style="bold")
+    console.print(f"{name}{note} · {inventory_title}\n", style="bold")
     norms = any(math.isfinite(t_of(row).value) for row in subject.traits)
     heads = ["Score", "95% interval"]
     heads += ["Percentile"] if norms else []
@@ -88,8 +95,9 @@ def print_subject(
                 if facet.trait == trait.code:
                     table.add_row(*_cells(facet, norms, person, indent="  "), style="dim")
     console.print(table)
+    console.print()
     if norms:
-        console.print(f"Percentiles are among {subject.norm_group}.", style="dim")
+        console.print(f"Percentiles are among {subject.norm_group}.\n", style="dim")
 
 
 def _cells(row: ProfileRow, norms: bool, person: bool, indent: str = "") -> list[str]:
