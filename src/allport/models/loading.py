@@ -172,11 +172,14 @@ def _fetch(name: str, revision: str | None, code: bool) -> Path:
             f"The Hugging Face Hub has no model {name!r}, or it is private: check the name or log "
             f"in with `hf auth login`; {folder}."
         ) from error
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled, HfHubHTTPError) as error:
         raise ModelError(
             f"{name} is not on this machine, and the Hugging Face Hub is out of reach: connect, or "
             f"try again later; {folder}."
         ) from error
+    except Exception as error:  # a full disk, a connection lost halfway in a way of its own
+        said = getattr(error, "strerror", None) or _first_line(error)
+        raise ModelError(f"{name} cannot be downloaded: {said}; {folder}.") from error
     return Path(path)
 
 
@@ -246,7 +249,7 @@ def _device(name: Any) -> torch.device:
 
 
 def _why_not(shown: str, error: Exception) -> str:
-    said = str(error).strip().split("\n")[0].rstrip(".")
+    said = _first_line(error)
     if "trust_remote_code" in str(error):
         return (
             f"{shown} brings Python code of its own, which is not run unless you say so "
@@ -254,7 +257,11 @@ def _why_not(shown: str, error: Exception) -> str:
         )
     if "Unrecognized configuration class" in said:
         return f"{shown} is no causal language model; give one that writes text."
-    return f"{shown} cannot be loaded: {said or type(error).__name__}."
+    return f"{shown} cannot be loaded: {said}."
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ from transformers.cache_utils import Cache
 from allport.errors import ModelError
 from allport.models.forward_pass import ForwardPass
 from allport.models.label_tokens import LabelTokens
-from allport.models.prefix_plan import Prefix, plan_prefixes
+from allport.models.prefix_plan import Prefix, batch_sizes, plan_prefixes
 from allport.models.shared_prefix import copied_bytes, expanded, selected, shared
 
 __all__ = ["LabelReading", "PrefixEngine", "Prompt"]
@@ -61,7 +61,7 @@ class _Limits(NamedTuple):
     """For copies of a prefix, where it has to be copied."""
 
 
-_CPU = _Limits(1024, 64, 1 << 28)
+_CPU = _Limits(768, 64, 1 << 28)
 _ACCELERATOR = _Limits(16384, 512, 1 << 31)
 
 
@@ -111,7 +111,10 @@ class PrefixEngine:
         while pending:
             prefix, past = pending.pop()
             if prefix.stop:
-                past = self._extended(prefix, past)
+                try:
+                    past = self._extended(prefix, past)
+                except torch.OutOfMemoryError as error:
+                    raise _too_big(prefix.stop, self._passes.device) from error
             pending.extend((child, past) for child in reversed(prefix.children))
             waiting = deque(self._batches(rows, prefix, past))
             while waiting:
@@ -121,7 +124,7 @@ class PrefixEngine:
                     readings = self._read_batch(rows, batch, prefix.stop, past)
                 except torch.OutOfMemoryError as error:
                     if len(batch) == 1:
-                        raise _too_big(rows[batch[0]], self._passes.device) from error
+                        raise _too_big(len(rows[batch[0]].tokens), self._passes.device) from error
                 if readings is None:  # out of the handler, so that its frames let go of tensors
                     self._halve(len(batch))
                     half = math.ceil(len(batch) / 2)
@@ -145,16 +148,19 @@ class PrefixEngine:
         self, rows: list[Prompt], prefix: Prefix, past: Cache | None
     ) -> Iterator[list[int]]:
         """Rows of like length together, the longest first, so that what is too much shows early."""
-        rest = deque(sorted(prefix.rest, key=lambda row: -len(rows[row].tokens)))
-        copied = 0
-        if past is not None and self._passes.sharing(rows[0].tokens) == "expanded":
-            copied = copied_bytes(past)
-        while rest:
-            longest = len(rows[rest[0]].tokens) - prefix.stop
-            size = self._batch_size or max(1, self._limits.tokens // longest)
-            if copied and not self._batch_size:
-                size = max(1, min(size, self._limits.cache_bytes // copied))
-            yield [rest.popleft() for _ in range(min(size, len(rest)))]
+        rest = sorted(prefix.rest, key=lambda row: -len(rows[row].tokens))
+        lengths = np.array([len(rows[row].tokens) - prefix.stop for row in rest])
+        if self._batch_size:
+            sizes = [self._batch_size] * math.ceil(len(rest) / self._batch_size)
+        else:
+            most = len(rest)
+            if past is not None and self._passes.sharing(rows[0].tokens) == "expanded":
+                most = max(1, self._limits.cache_bytes // copied_bytes(past))
+            sizes = batch_sizes(lengths, self._limits.tokens, self._limits.overhead, most)
+        start = 0
+        for size in sizes:
+            yield rest[start : start + size]
+            start += size
 
     def _read_batch(
         self, rows: list[Prompt], batch: list[int], start: int, past: Cache | None
@@ -259,9 +265,9 @@ def _place(context: tuple[int, ...], tails: Iterable[tuple[int, ...]]) -> tuple[
     raise AssertionError("every context begins a tail")
 
 
-def _too_big(prompt: Prompt, device: torch.device) -> ModelError:
+def _too_big(tokens: int, device: torch.device) -> ModelError:
     return ModelError(
-        f"A prompt of {len(prompt.tokens):,} tokens takes more memory than {device} has; use a "
+        f"A prompt of {tokens:,} tokens takes more memory than {device} has; use a "
         "smaller model or dtype, or shorter prompts."
     )
 

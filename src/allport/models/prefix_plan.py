@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Prefix", "common_length", "plan_prefixes"]
+__all__ = ["Prefix", "batch_sizes", "common_length", "plan_prefixes"]
 
 Tokens = NDArray[np.int32]
 
@@ -71,3 +71,36 @@ def common_length(one: Tokens, other: Tokens) -> int:
     shortest = min(len(one), len(other))
     differs = one[:shortest] != other[:shortest]
     return int(differs.argmax()) if differs.any() else shortest
+
+
+def batch_sizes(lengths: NDArray[np.int64], budget: int, overhead: int, most: int) -> list[int]:
+    """Cut rows of descending length into batches, so that little is padded and few are run.
+
+    A batch of n rows, the longest l tokens, costs n l + overhead; the cuts that cost least in all
+    are found from the last row backwards.
+
+    Args:
+        lengths: Tokens of each row, descending, each at least 1.
+        budget: Tokens of a batch at most, padding included; a longer row makes a batch by itself.
+        overhead: What a batch costs by itself, in tokens.
+        most: Rows of a batch at most.
+
+    Returns:
+        Rows of each batch, in order; their sum is the number of rows.
+    """
+    rows = len(lengths)
+    cheapest = np.zeros(rows + 1)
+    sizes = np.zeros(rows, np.int64)
+    counts = np.arange(1, rows + 1)
+    for i in range(rows - 1, -1, -1):
+        length = lengths[i]
+        allowed = max(1, min(most, int(budget // length), rows - i))
+        costs = counts[:allowed] * length + cheapest[i + 1 : i + 1 + allowed]
+        sizes[i] = 1 + int(costs.argmin())
+        cheapest[i] = costs[sizes[i] - 1] + overhead
+    found = []
+    start = 0
+    while start < rows:
+        found.append(int(sizes[start]))
+        start += found[-1]
+    return found

@@ -242,22 +242,24 @@ def _attend_rows(
     """Attention of some rows; query (n, key heads, groups, S, dim), prefix (key heads, P, dim)."""
     n, kv_heads, groups, tokens, dim = query.shape
     prefix, own = prefix_keys.shape[1], key.shape[2]
+    scores = query.new_empty(kv_heads, n * groups * tokens, prefix + own)
+    by_row = scores.view(kv_heads, n, groups, tokens, prefix + own)
     # All rows' queries meet the prefix in one product per head; only the own keys differ by row.
-    far = query.transpose(0, 1).reshape(kv_heads, -1, dim) @ prefix_keys.transpose(1, 2)
-    far = far.view(kv_heads, n, groups, tokens, prefix)
+    all_queries = query.transpose(0, 1).reshape(kv_heads, -1, dim)
+    torch.bmm(all_queries, prefix_keys.transpose(1, 2), out=scores[:, :, :prefix])
     near = query.reshape(n, kv_heads, groups * tokens, dim) @ key.transpose(2, 3)
-    near = near.view(n, kv_heads, groups, tokens, own).transpose(0, 1)
+    by_row[..., prefix:] = near.view(n, kv_heads, groups, tokens, own).transpose(0, 1)
     if softcap is not None:
-        far, near = (torch.tanh(scores / softcap) * softcap for scores in (far, near))
-    near.masked_fill_(unseen.own, float("-inf"))
+        scores.div_(softcap).tanh_().mul_(softcap)
+    by_row[..., prefix:].masked_fill_(unseen.own, float("-inf"))
     if unseen.prefix is not None:
-        far.masked_fill_(unseen.prefix, float("-inf"))
-    scores = torch.cat([far, near], dim=-1)
+        by_row[..., :prefix].masked_fill_(unseen.prefix, float("-inf"))
     weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
-    from_prefix = weights[..., :prefix].reshape(kv_heads, -1, prefix) @ prefix_values
-    from_own = weights[..., prefix:].transpose(0, 1).reshape(n, kv_heads, -1, own) @ value
-    result = from_own.view(n, kv_heads, groups, tokens, -1)
-    result = result + from_prefix.view(kv_heads, n, groups, tokens, -1).transpose(0, 1)
+    from_prefix = torch.bmm(weights[:, :, :prefix], prefix_values)
+    own_weights = weights.view(kv_heads, n, groups * tokens, -1)[..., prefix:].transpose(0, 1)
+    from_own = own_weights.reshape(n, kv_heads, -1, own) @ value
+    result = from_prefix.view(kv_heads, n, groups, tokens, -1).transpose(0, 1)
+    result = result + from_own.view(n, kv_heads, groups, tokens, -1)
     # (n, key heads, groups, S, dim) -> (n, S, heads, dim)
     return result.permute(0, 3, 1, 2, 4).reshape(n, tokens, kv_heads * groups, -1)
 
