@@ -21,7 +21,7 @@ from allport.psychometrics.styles import check_keying
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["Stored", "read_human_answers", "write_human_answers"]
+__all__ = ["Stored", "checked_keying", "read_human_answers", "write_human_answers"]
 
 Stored = Literal["keyed", "literal"]
 """How a file stores answers: as they were given, or with items of key -1 reversed already."""
@@ -105,7 +105,7 @@ def read_human_answers(
         value = content.values[wrong.row, wrong.column]
         where = content.where(wrong.row, wrong.column)
         raise ResponsesError(f"{where}: {value:g} is not on the scale ({wrong.scale}).")
-    note = _checked_keying(table.path.name, content.values, inventory, stored)
+    note = checked_keying(table.path.name, content.values, inventory, stored)
     return HumanAnswers(table.path.stem, inventory, people, literal, note)
 
 
@@ -183,10 +183,16 @@ def _plain(texts: pl.Series) -> pl.Series:
     return texts
 
 
-def _checked_keying(
+def checked_keying(
     name: str, values: NDArray[np.float64], inventory: Inventory, stored: Stored
 ) -> str:
-    """A note where the file cannot tell how it is stored.
+    """A note where a file cannot tell how it is stored; empty where it agrees with `stored`.
+
+    Args:
+        name: What to call the file.
+        values: Answers as stored, shape (people, items); NaN where missing.
+        inventory: What was answered.
+        stored: What the file was declared to be.
 
     Raises:
         ResponsesError: It tells the opposite of what was declared.
