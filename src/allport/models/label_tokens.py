@@ -110,9 +110,16 @@ class LabelTokens:
                 ):
                     open_columns = columns[: len(variant)]
                     written.append(log_probabilities[:, open_columns].sum(axis=1))
-            labels.append(np.logaddexp.reduce(ways, axis=0))
-        mass = np.exp(np.logaddexp.reduce(written, axis=0))
+            labels.append(_any_of(ways))
+        mass = np.exp(_any_of(written))
         return LabelScores(np.stack(labels, axis=1), np.minimum(mass, 1.0))
+
+
+def _any_of(log_probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Log of the sum of probabilities; NaN stays NaN."""
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = np.logaddexp.reduce(log_probabilities, axis=0)
+    return found
 
 
 class LabelTokenizer:
