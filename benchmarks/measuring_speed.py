@@ -1,7 +1,7 @@
 """Items per second of the asking engine against loops of the released kind, embedded model.
 
-IPIP-NEO-120, templates letters and digits, both option orders; (a) without a persona, 480 questions,
-and (b) with a persona of 120 answers, 480 questions. The loops are timed on a sample of the same
+IPIP-NEO-120, templates letters and digits, both option orders: 480 questions, (a) without a
+persona and (b) with a persona of 120 answers. The loops are timed on a sample of the same
 questions, in turn with the engine, and each ratio is taken within one round. The floor is the raw
 forward rate: the same number of unique tokens run through the model as one plain batch after
 another, no cache, logits at the last position only.
@@ -44,19 +44,8 @@ def rows() -> list[Row]:
     for case, persona, targets in (("a", None, (10.0, 4.0)), ("b", person, (30.0, 10.0))):
         what = "120-answer persona" if persona else "no persona"
         questions = questions_of(persona)
-        sample = questions[:: len(questions) // SAMPLE]
         unique = unique_tokens(model, questions)
-        list(model.answer(questions[:40]))  # what is set up once is not timed
-        ratios: dict[str, list[float]] = {"generating": [], "logits": [], "raw": [], "rate": []}
-        for _ in range(ROUNDS):
-            ours = _rate(lambda: list(model.answer(questions)), len(questions))
-            generating = _rate(lambda: ask_by_generation(model, sample), len(sample))
-            logits = _rate(lambda: ask_by_logits(model, sample), len(sample))
-            raw = _rate(lambda: raw_forward(model, questions, unique), unique)
-            ratios["rate"].append(ours)
-            ratios["generating"].append(ours / generating)
-            ratios["logits"].append(ours / logits)
-            ratios["raw"].append(ours / len(questions) * unique / raw)
+        ratios = _ratios(model, questions, unique)
         for loop, target in zip(("generating", "logits"), targets, strict=True):
             found.append(
                 summarised(
@@ -91,6 +80,25 @@ def rows() -> list[Row]:
     return found
 
 
+def _ratios(
+    model: TransformersModel, questions: Sequence[Question], unique: int
+) -> dict[str, list[float]]:
+    """What each round measured: ratios of rates, and our own rate in items per second."""
+    sample = questions[:: len(questions) // SAMPLE]
+    list(model.answer(questions[:40]))  # what is set up once is not timed
+    ratios: dict[str, list[float]] = {"generating": [], "logits": [], "raw": [], "rate": []}
+    for _ in range(ROUNDS):
+        ours = _rate(lambda: list(model.answer(questions)), len(questions))
+        generating = _rate(lambda: ask_by_generation(model, sample), len(sample))
+        logits = _rate(lambda: ask_by_logits(model, sample), len(sample))
+        raw = _rate(lambda: raw_forward(model, questions, unique), unique)
+        ratios["rate"].append(ours)
+        ratios["generating"].append(ours / generating)
+        ratios["logits"].append(ours / logits)
+        ratios["raw"].append(ours / len(questions) * unique / raw)
+    return ratios
+
+
 def unique_tokens(model: TransformersModel, questions: Sequence[Question]) -> int:
     """Tokens of all prompts, each shared beginning counted once: the nodes of their trie."""
     prompts = sorted(
@@ -98,7 +106,8 @@ def unique_tokens(model: TransformersModel, questions: Sequence[Question]) -> in
             [prompt_text(model, q) for q in questions], add_special_tokens=False
         ).input_ids
     )
-    total, last = 0, []
+    total = 0
+    last: list[int] = []
     for prompt in prompts:
         shared = next(
             (i for i, (a, b) in enumerate(zip(last, prompt, strict=False)) if a != b),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,7 +27,9 @@ def ask_by_generation(model: TransformersModel, questions: Sequence[Question]) -
             prompt_text(model, question), return_tensors="pt", add_special_tokens=False
         )
         with torch.no_grad():
-            output = model.model.generate(
+            # transformers gives the mixin's method a type that hides its arguments.
+            generate: Callable[..., torch.Tensor] = model.model.generate  # type: ignore[assignment]
+            output = generate(
                 **inputs,
                 max_new_tokens=NEW_TOKENS,
                 min_new_tokens=NEW_TOKENS,
@@ -35,7 +37,7 @@ def ask_by_generation(model: TransformersModel, questions: Sequence[Question]) -
                 pad_token_id=tokenizer.pad_token_id,
             )
         written = output[0, inputs["input_ids"].shape[1] :]
-        texts.append(tokenizer.decode(written, skip_special_tokens=True))
+        texts.append(str(tokenizer.decode(written, skip_special_tokens=True)))
     return texts
 
 

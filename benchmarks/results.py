@@ -88,8 +88,12 @@ def _plain(value: object) -> object:
 def read_results(name: str) -> list[Row]:
     """The rows of results/NAME.json."""
     content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    rows: list[dict[str, Any]] = content["rows"]
-    return [Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in rows]
+    return [_row(fields) for fields in content["rows"]]
+
+
+def _row(fields: dict[str, Any]) -> Row:
+    known: dict[str, Any] = {k: math.nan if v is None else v for k, v in fields.items()}
+    return Row(**known)
 
 
 def table(rows: Iterable[Row]) -> str:

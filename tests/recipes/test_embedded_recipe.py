@@ -209,10 +209,16 @@ def asked_texts(recipe: SimpleNamespace) -> dict[str, Any]:
     )
     found = {}
     for name, texts in itertools.product(recipe.people.SHIPPED, recipe.sequences.SCALES):
-        inventory = load_inventory(name)
         scale = [{"text": text, "value": value} for value, text in enumerate(texts, start=1)]
-        for question in plan(inventory.model_copy(update={"scale": scale}), design):
-            found[question.messages[-1].content] = question
+        inventory = load_inventory(name).model_copy(update={"scale": scale})
+        # Some statements of the training name the answer to choose.
+        told = [
+            inventory.items[place].model_copy(update={"text": f"Choose this answer: {text}."})
+            for place, text in enumerate(texts)
+        ]
+        for asked in (inventory, inventory.model_copy(update={"items": told})):
+            for question in plan(asked, design):
+                found[question.messages[-1].content] = question
     return found
 
 
