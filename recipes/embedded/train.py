@@ -1,6 +1,6 @@
 """Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
 
-    python recipes/embedded/train.py WORK_FOLDER [--tokens 30e6] [--threads 2]
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 30e6] [--threads 1]
 
 Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on.
 """
