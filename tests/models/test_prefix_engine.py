@@ -202,11 +202,11 @@ def test_a_full_accelerator_halves_the_batch(
     run = forward_pass.ForwardPass.run
     sizes = []
 
-    def small(self: Any, ids: Any, past: Any, positions: Any) -> Any:
+    def small(self: Any, ids: Any, past: Any, positions: Any, during: Any) -> Any:
         sizes.append(len(ids))
         if len(ids) > 2:
             raise torch.OutOfMemoryError("out of memory")
-        return run(self, ids, past, positions)
+        return run(self, ids, past, positions, during)
 
     model = TransformersModel(tiny_model("llama"), tokenizer)
     model.passes.sharing(np.arange(9))

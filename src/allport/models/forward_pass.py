@@ -56,7 +56,13 @@ class ForwardPass:
         self._sharing: Sharing | None = None
         self._windows: dict[int, int | None] | None = None
 
-    def run(self, ids: torch.Tensor, past: Cache | None, positions: torch.Tensor) -> torch.Tensor:
+    def run(
+        self,
+        ids: torch.Tensor,
+        past: Cache | None,
+        positions: torch.Tensor,
+        during: contextlib.AbstractContextManager[None] | None = None,
+    ) -> torch.Tensor:
         """Run tokens and return logits where they are wanted.
 
         The model's own forward pass is called, so that capped or scaled logits are what they are.
@@ -65,6 +71,7 @@ class ForwardPass:
             ids: Token ids, shape (rows, tokens).
             past: What stands before them; grown by this pass.
             positions: Where logits are wanted, shape (rows, k).
+            during: Entered for this pass, such as one that steers its rows.
 
         Returns:
             Logits in float32, shape (rows, k, vocabulary).
@@ -80,7 +87,8 @@ class ForwardPass:
             kept, inverse = torch.unique(positions, return_inverse=True)
             arguments["logits_to_keep"] = kept
             index = inverse.view(positions.shape)
-        with self.lock, torch.inference_mode(), self._attention(past):
+        steered = contextlib.nullcontext() if during is None else during
+        with self.lock, torch.inference_mode(), self._attention(past), steered:
             logits: torch.Tensor = self.model(**arguments).logits
         if self._keeps != "rows":
             logits = torch.take_along_dim(logits, index.to(logits.device)[:, :, None], dim=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from allport.errors import ModelError
 from allport.models.forward_pass import ForwardPass
+from allport.models.steering import RowKey, Steering
 
 __all__ = ["Written", "write"]
 
@@ -46,6 +48,8 @@ def write(
     seeds: Sequence[int],
     ends: Sequence[int],
     batch_size: int | None = None,
+    steering: Steering | None = None,
+    keys: Sequence[RowKey] | None = None,
 ) -> Iterator[list[Written]]:
     """Write after every prompt, batch by batch, in any order.
 
@@ -61,6 +65,8 @@ def write(
         seeds: One for each prompt.
         ends: Tokens that end a text.
         batch_size: Rows in a batch; by default as many as a budget of tokens allows.
+        steering: Changes what is computed for prompts that have a key.
+        keys: Of each prompt; none by default.
 
     Raises:
         ModelError: One prompt alone takes more memory than there is.
@@ -74,9 +80,14 @@ def write(
         written = None
         try:
             noise = _Noise(temperature, [seeds[i] for i in batch])
-            written = _write_batch(
-                passes, batch, [prompts[i] for i in batch], max_new_tokens, noise, ends
-            )
+            some = [None if keys is None else keys[i] for i in batch]
+            steered: AbstractContextManager[None] = nullcontext()
+            if steering is not None and any(key is not None for key in some):
+                steered = steering.applied(some, None)
+            with passes.lock, steered:
+                written = _write_batch(
+                    passes, batch, [prompts[i] for i in batch], max_new_tokens, noise, ends
+                )
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise ModelError(
@@ -120,7 +131,7 @@ def _write_batch(
         eos_token_id=list(ends) or None,
         pad_token_id=pad,
     )
-    with passes.lock, torch.inference_mode():
+    with torch.inference_mode():
         output = passes.model.generate(  # type: ignore[operator]  # typed as a tensor or module
             torch.from_numpy(ids).to(passes.device),
             attention_mask=torch.from_numpy(mask).to(passes.device),

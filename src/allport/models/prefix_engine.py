@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +28,7 @@ from allport.models.forward_pass import ForwardPass
 from allport.models.label_tokens import LabelTokens
 from allport.models.prefix_plan import Prefix, batch_sizes, plan_prefixes
 from allport.models.shared_prefix import copied_bytes, expanded, selected, shared
+from allport.models.steering import RowKey, Steering
 
 __all__ = ["LabelReading", "PrefixEngine", "Prompt"]
 
@@ -37,6 +40,8 @@ class Prompt(NamedTuple):
 
     tokens: NDArray[np.int32]
     labels: LabelTokens
+    key: RowKey = None
+    """How its row is steered; None for not at all."""
 
 
 class LabelReading(NamedTuple):
@@ -72,27 +77,45 @@ class PrefixEngine:
     and values get every prompt whole.
     """
 
-    def __init__(self, passes: ForwardPass, batch_size: int | None = None) -> None:
+    def __init__(
+        self,
+        passes: ForwardPass,
+        batch_size: int | None = None,
+        steering: Steering | None = None,
+    ) -> None:
         """Wrap a model.
 
         Args:
             passes: Runs the model.
             batch_size: Rows in a batch; by default as many as a budget of tokens allows. Halved
                 where an accelerator's memory does not hold them.
+            steering: Needed where prompts have keys.
         """
         self._passes = passes
+        self._steering = steering
         self._limits = _CPU if passes.device.type == "cpu" else _ACCELERATOR
         self._batch_size = batch_size
 
     def read(self, prompts: Sequence[Prompt]) -> Iterator[list[LabelReading]]:
         """Read the labels' probabilities after every prompt, batch by batch, in any order.
 
-        Equal prompts with the same labels are run once.
+        Equal prompts with the same labels and key are run once.
 
         Raises:
             ModelError: One prompt alone takes more memory than there is.
         """
-        keys = [(prompt.tokens.astype(">i4").tobytes(), id(prompt.labels)) for prompt in prompts]
+        numbers: dict[RowKey, int] = {None: 0}
+        for prompt in prompts:
+            numbers.setdefault(prompt.key, len(numbers))
+        keys = [
+            (
+                numbers[self._sharing_key(prompt)],
+                prompt.tokens.astype(">i4").tobytes(),
+                id(prompt.labels),
+                numbers[prompt.key],
+            )
+            for prompt in prompts
+        ]
         rows: list[Prompt] = []
         asked: list[list[int]] = []
         for before, i in _with_previous(sorted(range(len(prompts)), key=keys.__getitem__)):
@@ -103,16 +126,37 @@ class PrefixEngine:
         for batch in self._read_distinct(rows):
             yield [reading._replace(prompt=i) for reading in batch for i in asked[reading.prompt]]
 
+    def _sharing_key(self, prompt: Prompt) -> RowKey:
+        """What rows must have in common to share a prefix of equal tokens."""
+        if self._steering is None or prompt.key is None:
+            return None
+        return prompt.key if self._steering.changes_prompt(prompt.key) else None
+
+    def _plan(self, rows: list[Prompt]) -> Prefix:
+        """Prefixes of rows that are sorted by their sharing key; rows left at the root may mix."""
+        whole = Prefix(np.empty(0, np.int32), 0, 0)
+        groups = groupby(range(len(rows)), key=lambda row: self._sharing_key(rows[row]))
+        for _, group in groups:
+            members = list(group)
+            root = plan_prefixes([rows[row].tokens for row in members], self._limits.overhead)
+            pending = [root]
+            while pending:
+                prefix = pending.pop()
+                prefix.rest = [members[row] for row in prefix.rest]
+                pending += prefix.children
+            whole.rest += root.rest
+            whole.children += root.children
+        if whole.children and self._passes.sharing(rows[0].tokens) == "whole":
+            return Prefix(whole.tokens, 0, 0, rest=list(range(len(rows))))
+        return whole
+
     def _read_distinct(self, rows: list[Prompt]) -> Iterator[list[LabelReading]]:
-        root = plan_prefixes([row.tokens for row in rows], self._limits.overhead)
-        if root.children and self._passes.sharing(rows[0].tokens) == "whole":
-            root = Prefix(root.tokens, 0, 0, rest=list(range(len(rows))))
-        pending: list[tuple[Prefix, Cache | None]] = [(root, None)]
+        pending: list[tuple[Prefix, Cache | None]] = [(self._plan(rows), None)]
         while pending:
             prefix, past = pending.pop()
             if prefix.stop:
                 try:
-                    past = self._extended(prefix, past)
+                    past = self._extended(prefix, past, self._sharing_key(rows[_a_row(prefix)]))
                 except torch.OutOfMemoryError as error:
                     raise _too_big(prefix.stop, self._passes.device) from error
             pending.extend((child, past) for child in reversed(prefix.children))
@@ -137,12 +181,20 @@ class PrefixEngine:
         if self._passes.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _extended(self, prefix: Prefix, past: Cache | None) -> Cache:
-        """Run a prefix on top of its parent's cache."""
+    def _extended(self, prefix: Prefix, past: Cache | None, key: RowKey) -> Cache:
+        """Run a prefix on top of its parent's cache; all of it is before the answer position."""
         cache = DynamicCache() if past is None else expanded(past, 1)
         ids = torch.from_numpy(prefix.tokens[None, prefix.start : prefix.stop].astype(np.int64))
-        self._passes.run(ids, cache, torch.tensor([[ids.shape[1] - 1]]))
+        last = torch.tensor([[ids.shape[1] - 1]])
+        self._passes.run(ids, cache, last, self._steered([key], [ids.shape[1]]))
         return cache
+
+    def _steered(
+        self, keys: list[RowKey], answer_at: list[int]
+    ) -> AbstractContextManager[None] | None:
+        if self._steering is None or all(key is None for key in keys):
+            return None
+        return self._steering.applied(keys, answer_at)
 
     def _batches(
         self, rows: list[Prompt], prefix: Prefix, past: Cache | None
@@ -175,8 +227,10 @@ class PrefixEngine:
             by_labels.setdefault(id(rows[row].labels), []).append(i)
         with_tails = any(rows[batch[members[0]]].labels.tails for members in by_labels.values())
         cache = self._fork(rows[batch[0]].tokens, past, len(batch), with_tails)
+        last = lengths - 1
+        steered = self._steered([rows[row].key for row in batch], last.tolist())
         logits = self._passes.run(
-            torch.from_numpy(ids), cache, torch.from_numpy(lengths[:, None] - 1)
+            torch.from_numpy(ids), cache, torch.from_numpy(last[:, None]), steered
         )
         logits = logits[:, 0]
         normalizer = torch.logsumexp(logits, dim=-1, keepdim=True)
@@ -244,8 +298,14 @@ class PrefixEngine:
                     which = torch.tensor([members[i] for i in some])
                     past = selected(cache, which.repeat_interleave(len(tails)), start + int(length))
                 positions = torch.arange(ids.shape[1] - longest, ids.shape[1])
+                keys = [prompts[i].key for i in some for _ in tails]
+                # Where the cache holds the prompt, everything run here is the answer.
+                answer_at = 0 if cache is not None else int(length) - 1
                 logits = self._passes.run(
-                    torch.from_numpy(ids), past, positions.expand(len(ids), -1)
+                    torch.from_numpy(ids),
+                    past,
+                    positions.expand(len(ids), -1),
+                    self._steered(keys, [answer_at] * len(keys)),
                 ).unflatten(0, (len(some), len(tails)))  # type: ignore[no-untyped-call]  # torch
                 normalizer = torch.logsumexp(logits, dim=-1)
                 found = [
@@ -263,6 +323,13 @@ def _place(context: tuple[int, ...], tails: Iterable[tuple[int, ...]]) -> tuple[
         if tail[: len(context)] == context:
             return i, len(context) - 1
     raise AssertionError("every context begins a tail")
+
+
+def _a_row(prefix: Prefix) -> int:
+    """Any row that begins with a prefix."""
+    while not prefix.rest:
+        prefix = prefix.children[0]
+    return prefix.rest[0]
 
 
 def _too_big(tokens: int, device: torch.device) -> ModelError:

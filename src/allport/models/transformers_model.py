@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,6 +19,7 @@ from allport.models.parsing import parse_choice
 from allport.models.prefix_engine import LabelReading, PrefixEngine, Prompt
 from allport.models.prompt_tokens import PromptPieces, PromptTokenizer
 from allport.models.respondent import Message, Question, Response
+from allport.models.steering import Aligning, RowKey, Steering
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -40,6 +42,7 @@ class _Prepared(NamedTuple):
     question: Question
     prompt: PromptPieces
     labels: LabelTokens
+    key: RowKey
 
 
 class TransformersModel:
@@ -104,6 +107,7 @@ class TransformersModel:
         self._labels = LabelTokenizer(tokenizer, self._ends)
         self.passes = ForwardPass(model)
         """What every question goes through; see `ForwardPass`."""
+        self._steering: Steering | None = None
 
     def __repr__(self) -> str:
         return f"TransformersModel({self._name!r}, {type(self.model).__name__})"
@@ -112,6 +116,33 @@ class TransformersModel:
     def name(self) -> str:
         """Shown in tables."""
         return self._name
+
+    @property
+    def steering(self) -> Steering | None:
+        """What changes its rows; None for the model as it is."""
+        return self._steering
+
+    def aligned(self, alignment: Aligning, name: str | None = None) -> TransformersModel:
+        """The same model, steered: a respondent of its own on the same weights.
+
+        Nothing is copied and no weight is changed; this model goes on answering as it is.
+
+        Args:
+            alignment: From `allport.alignment`: an alignment, or the alignments of many people.
+            name: Shown in tables; this model's name by default.
+
+        Raises:
+            AlignmentError: The alignment was made for another model.
+            UsageError: This respondent is aligned already.
+        """
+        if self._steering is not None:
+            raise UsageError(
+                f"{self._name} is aligned already; add up alignments before, with `compose`."
+            )
+        other = copy.copy(self)
+        other._steering = alignment.steering(self)
+        other._name = self._name if name is None else name
+        return other
 
     @cached_property
     def context_length(self) -> int | None:
@@ -143,6 +174,7 @@ class TransformersModel:
             "max_new_tokens": self._max_new_tokens,
             "temperature": self._temperature,
             "versions": versions(),
+            **({} if self._steering is None else {"steering": self._steering.describe()}),
         }
 
     def answer(self, questions: Sequence[Question]) -> Iterator[Response]:
@@ -162,18 +194,28 @@ class TransformersModel:
         return self._stream(prepared)
 
     def _prepare(self, questions: Sequence[Question]) -> list[_Prepared]:
-        texts = [self.chat.render(q.messages, q.cue) for q in questions]
+        texts = [
+            self.chat.render(self._messages(q.condition.persona, q.messages), q.cue)
+            for q in questions
+        ]
+        keys = [self._key(question.condition.persona) for question in questions]
         prepared = []
-        for question, text, prompt in zip(
-            questions, texts, self._prompts.pieces(texts), strict=True
+        for question, text, prompt, key in zip(
+            questions, texts, self._prompts.pieces(texts), keys, strict=True
         ):
             last_token = next(ids[-1] for ids in reversed(prompt.ids) if ids)
             labels = self._labels.after(text, prompt.last_text, last_token, question.labels)
             written = question.reading == "generation"
             more = self._max_new_tokens if written else labels.longest_tail
             self._check_length(prompt.length, more, f"Item {question.item}")
-            prepared.append(_Prepared(question, prompt, labels))
+            prepared.append(_Prepared(question, prompt, labels, key))
         return prepared
+
+    def _key(self, persona: str) -> RowKey:
+        return None if self._steering is None else self._steering.key(persona)
+
+    def _messages(self, persona: str, messages: Sequence[Message]) -> Sequence[Message]:
+        return messages if self._steering is None else self._steering.messages(persona, messages)
 
     def _check_length(self, prompt: int, answer: int, what: str) -> None:
         limit = self.context_length
@@ -187,18 +229,20 @@ class TransformersModel:
     def _stream(self, prepared: list[_Prepared]) -> Iterator[Response]:
         read = [p for p in prepared if p.question.reading == "distribution"]
         read.sort(key=lambda p: p.prompt.ids)
-        engine = PrefixEngine(self.passes, self._batch_size)
+        engine = PrefixEngine(self.passes, self._batch_size, self._steering)
         for start in range(0, len(read), _WINDOW):
             some = read[start : start + _WINDOW]
-            for batch in engine.read([Prompt(p.prompt.tokens(), p.labels) for p in some]):
+            prompts = [Prompt(p.prompt.tokens(), p.labels, p.key) for p in some]
+            for batch in engine.read(prompts):
                 for reading in batch:
                     yield self._from_distribution(some[reading.prompt], reading)
         said = [p for p in prepared if p.question.reading == "generation"]
         for start in range(0, len(said), _WINDOW):
             some = said[start : start + _WINDOW]
-            prompts = [p.prompt.tokens() for p in some]
+            tokens = [p.prompt.tokens() for p in some]
             seeds = [p.question.seed for p in some]
-            for texts in self._write(prompts, self._max_new_tokens, self._temperature, seeds):
+            keys = [p.key for p in some]
+            for texts in self._write(tokens, self._max_new_tokens, self._temperature, seeds, keys):
                 for written in texts:
                     yield self._from_text(some[written.prompt], written)
 
@@ -254,6 +298,7 @@ class TransformersModel:
         max_new_tokens: int | None = None,
         temperature: float | None = None,
         seeds: Sequence[int] | None = None,
+        personas: Sequence[str] | None = None,
     ) -> list[Reply]:
         """Write the next turn of every chat.
 
@@ -263,6 +308,7 @@ class TransformersModel:
             max_new_tokens: Limit of each reply; the model's own by default.
             temperature: 0 for the most probable tokens; the model's own by default.
             seeds: One for each chat; 0, 1, 2, ... by default.
+            personas: In whose place each reply is written, where this model is aligned to many.
 
         Returns:
             Replies in the order of the chats.
@@ -272,12 +318,19 @@ class TransformersModel:
         """
         limit = self._max_new_tokens if max_new_tokens is None else max_new_tokens
         heat = self._temperature if temperature is None else temperature
-        prompts = self._prompts.pieces([self.chat.render(chat, cue) for chat in chats])
+        said_by = [""] * len(chats) if personas is None else personas
+        prompts = self._prompts.pieces(
+            [
+                self.chat.render(self._messages(persona, chat), cue)
+                for persona, chat in zip(said_by, chats, strict=True)
+            ]
+        )
+        keys = [self._key(persona) for persona in said_by]
         for i, prompt in enumerate(prompts):
             self._check_length(prompt.length, limit, f"Chat {i + 1}")
         tokens = [prompt.tokens() for prompt in prompts]
         replies: dict[int, Reply] = {}
-        for batch in self._write(tokens, limit, heat, seeds or range(len(chats))):
+        for batch in self._write(tokens, limit, heat, seeds or range(len(chats)), keys):
             for written in batch:
                 replies[written.prompt] = Reply(
                     self._decode(written.tokens), prompts[written.prompt].length, written.length
@@ -290,6 +343,7 @@ class TransformersModel:
         max_new_tokens: int,
         temperature: float,
         seeds: Sequence[int],
+        keys: Sequence[RowKey],
     ) -> Iterator[list[Written]]:
         return write(
             self.passes,
@@ -299,6 +353,8 @@ class TransformersModel:
             seeds=seeds,
             ends=self._ends,
             batch_size=self._batch_size,
+            steering=self._steering,
+            keys=keys,
         )
 
     def _decode(self, tokens: Sequence[int]) -> str:
