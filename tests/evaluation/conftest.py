@@ -19,7 +19,7 @@ def papi(shared: Path) -> BenchmarkPeople:
     return benchmark_people(read_papi(shared / "data" / "papi" / "people.csv"))
 
 
-def make_corpus(people: int, seed: int = 0, **about: list[object]) -> PeopleCorpus:
+def _made_up(people: int, seed: int = 0, **about: list[object]) -> PeopleCorpus:
     """People of five random traits each, whose answers follow their traits with noise."""
     inventory = load_inventory("ipip-neo-300")
     rng = np.random.default_rng(seed)
@@ -33,4 +33,4 @@ def make_corpus(people: int, seed: int = 0, **about: list[object]) -> PeopleCorp
 @pytest.fixture(scope="session")
 def few_people() -> BenchmarkPeople:
     """Twelve made-up people who answered everything."""
-    return benchmark_people(make_corpus(12, sex=["female", "male"] * 6, age=[19, 30, 50, 70] * 3))
+    return benchmark_people(_made_up(12, sex=["female", "male"] * 6, age=[19, 30, 50, 70] * 3))

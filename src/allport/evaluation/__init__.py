@@ -6,15 +6,48 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allport.evaluation.calibration_curve import Calibration, CalibrationBin, calibration
-    from allport.evaluation.people_bootstrap import PeopleBootstrap, Resampled
+    from allport.evaluation.calibration_curve import (
+        Calibration,
+        CalibrationBin,
+        calibration,
+    )
+    from allport.evaluation.judging import (
+        FIT_RUBRIC,
+        LEVEL_RUBRIC,
+        Preference,
+        Rating,
+        prefer,
+        rate_fit,
+        rate_level,
+    )
+    from allport.evaluation.open_ended import (
+        JsonLines,
+        OpenAnswer,
+        OpenQuestion,
+        Writer,
+        open_questions,
+        write_answers,
+        writer_of,
+    )
+    from allport.evaluation.open_ended_scores import (
+        InterviewScores,
+        OpenEndedScores,
+        score_open_ended,
+    )
+    from allport.evaluation.people_bootstrap import (
+        PeopleBootstrap,
+        Resampled,
+    )
     from allport.evaluation.person_answers import (
         READINGS,
         PersonAnswers,
         ScoreReading,
         answers_from_responses,
     )
-    from allport.evaluation.person_baselines import Baseline, baselines
+    from allport.evaluation.person_baselines import (
+        Baseline,
+        baselines,
+    )
     from allport.evaluation.person_benchmark import (
         Cell,
         PerPersonRespondent,
@@ -24,6 +57,14 @@ if TYPE_CHECKING:
         few_shot,
         run_person_benchmark,
     )
+    from allport.evaluation.person_report import (
+        Comparison,
+        PersonReport,
+        PersonReportFiles,
+        compared_with,
+        person_report,
+        write_person_report,
+    )
     from allport.evaluation.person_scores import (
         Figure,
         PersonScores,
@@ -32,15 +73,61 @@ if TYPE_CHECKING:
         score_person_answers,
         within_person_r,
     )
-    from allport.evaluation.person_targets import BenchmarkPeople, benchmark_people
+    from allport.evaluation.person_targets import (
+        BenchmarkPeople,
+        benchmark_people,
+    )
+    from allport.evaluation.side_effects import (
+        NeutralText,
+        fluency,
+        neutral_texts,
+        word_log_probabilities,
+    )
 
 # numpy, polars and scipy are imported with the first name that needs them, not with the room.
-_HOMES = {
-    "person_targets": ("BenchmarkPeople", "benchmark_people"),
-    "calibration_curve": ("Calibration", "CalibrationBin", "calibration"),
-    "people_bootstrap": ("PeopleBootstrap", "Resampled"),
-    "person_answers": ("READINGS", "PersonAnswers", "ScoreReading", "answers_from_responses"),
-    "person_baselines": ("Baseline", "baselines"),
+_HOMES: dict[str, tuple[str, ...]] = {
+    "calibration_curve": (
+        "Calibration",
+        "CalibrationBin",
+        "calibration",
+    ),
+    "judging": (
+        "FIT_RUBRIC",
+        "LEVEL_RUBRIC",
+        "Preference",
+        "Rating",
+        "prefer",
+        "rate_fit",
+        "rate_level",
+    ),
+    "open_ended": (
+        "JsonLines",
+        "OpenAnswer",
+        "OpenQuestion",
+        "Writer",
+        "open_questions",
+        "write_answers",
+        "writer_of",
+    ),
+    "open_ended_scores": (
+        "InterviewScores",
+        "OpenEndedScores",
+        "score_open_ended",
+    ),
+    "people_bootstrap": (
+        "PeopleBootstrap",
+        "Resampled",
+    ),
+    "person_answers": (
+        "READINGS",
+        "PersonAnswers",
+        "ScoreReading",
+        "answers_from_responses",
+    ),
+    "person_baselines": (
+        "Baseline",
+        "baselines",
+    ),
     "person_benchmark": (
         "Cell",
         "PerPersonRespondent",
@@ -50,6 +137,14 @@ _HOMES = {
         "few_shot",
         "run_person_benchmark",
     ),
+    "person_report": (
+        "Comparison",
+        "PersonReport",
+        "PersonReportFiles",
+        "compared_with",
+        "person_report",
+        "write_person_report",
+    ),
     "person_scores": (
         "Figure",
         "PersonScores",
@@ -58,44 +153,84 @@ _HOMES = {
         "score_person_answers",
         "within_person_r",
     ),
+    "person_targets": (
+        "BenchmarkPeople",
+        "benchmark_people",
+    ),
+    "side_effects": (
+        "NeutralText",
+        "fluency",
+        "neutral_texts",
+        "word_log_probabilities",
+    ),
 }
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "FIT_RUBRIC",
+    "LEVEL_RUBRIC",
     "READINGS",
     "Baseline",
     "BenchmarkPeople",
     "Calibration",
     "CalibrationBin",
     "Cell",
+    "Comparison",
     "Figure",
+    "InterviewScores",
+    "JsonLines",
+    "NeutralText",
+    "OpenAnswer",
+    "OpenEndedScores",
+    "OpenQuestion",
     "PeopleBootstrap",
     "PerPersonRespondent",
     "PersonAnswers",
     "PersonBenchmark",
     "PersonMethod",
     "PersonPrompts",
+    "PersonReport",
+    "PersonReportFiles",
     "PersonScores",
+    "Preference",
+    "Rating",
     "Resampled",
     "ScoreReading",
+    "Writer",
     "answers_from_responses",
     "baselines",
     "benchmark_people",
     "calibration",
+    "compared_with",
     "corrected_errors",
     "few_shot",
+    "fluency",
+    "neutral_texts",
+    "open_questions",
+    "person_report",
+    "prefer",
     "published_errors",
+    "rate_fit",
+    "rate_level",
     "run_person_benchmark",
+    "score_open_ended",
     "score_person_answers",
     "within_person_r",
+    "word_log_probabilities",
+    "write_answers",
+    "write_person_report",
+    "writer_of",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    for module, names in _HOMES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name with its first use."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'allport.evaluation' has no attribute {name!r}")
+    value = getattr(import_module(f"allport.evaluation.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*globals(), *__all__})

@@ -378,7 +378,7 @@ class _Record:
         self._seconds: dict[str, float] = {}
         self._content = {
             "format": _FORMAT,
-            "model": model.name,
+            "model": json.loads(json.dumps(model.describe(), default=str)),
             "people": people.describe(),
             "design": design.to_json(),
         }

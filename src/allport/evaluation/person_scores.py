@@ -42,6 +42,8 @@ LOG_SCORE_MIXTURE: Final = 0.01
 """Share of the even distribution that is mixed into every forecast before its logarithm is taken,
 so that a certain answer that is wrong costs much and not infinitely much."""
 
+_FEWEST_IN_GROUP: Final = 5
+_SMALL_GROUP: Final = f"no interval from fewer than {_FEWEST_IN_GROUP} people"
 _NO_DISTRIBUTION: Final = "these answers have no distribution"
 _SAME_TO_ITEMS: Final = "every item gets the same answer"
 _SAME_FOR_PEOPLE: Final = "every person gets the same answers"
@@ -324,7 +326,10 @@ class _Scorer:
                     ("profile r", "", self.profile[:, None]),
                 ):
                     own = self._boot.means(np.where(inside, table, np.nan)).total()
-                    yield Figure(metric, reading, ALL, group, own.estimate("nobody has a value"))
+                    found = own.estimate("nobody has a value")
+                    if inside.sum() < _FEWEST_IN_GROUP:
+                        found = Estimate(found.value, reason=_SMALL_GROUP)
+                    yield Figure(metric, reading, ALL, group, found)
 
     def _over_people(self, metric: str, values: Floats, reason: str = "") -> Figure:
         """The mean over people of a value of each, shape (people,)."""

@@ -1,0 +1,342 @@
+"""Judges of open answers: how well an answer fits a person, whose fits best, and what it tells.
+
+A judge is any respondent. It reads the person's own literal answers (never those an alignment was
+fitted on), the question and what was written. It is never told who wrote it, answers come in an
+order shuffled by a seed, and every scale and every list is shown in two orders.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allport.errors import UsageError
+from allport.evaluation.open_ended import JsonLines, OpenAnswer, OpenQuestion
+from allport.evaluation.person_targets import BenchmarkPeople
+from allport.files import sha256_of
+from allport.models.respondent import Condition, Message, Question, Respondent
+
+__all__ = [
+    "FIT_RUBRIC",
+    "LEVEL_RUBRIC",
+    "Preference",
+    "Rating",
+    "prefer",
+    "rate_fit",
+    "rate_level",
+]
+
+Floats = NDArray[np.float64]
+
+FIT_RUBRIC: Final = (
+    "the opposite of this person, or no answer to the question",
+    "mostly unlike this person",
+    "neither like nor unlike this person; anybody could have said it",
+    "somewhat like this person",
+    "clearly like this person",
+    "exactly like this person, in direction and in degree",
+)
+"""Levels 1 to 6 of how well an answer fits a person."""
+
+LEVEL_RUBRIC: Final = (
+    "clearly: {low}",
+    "more this than the opposite: {low}",
+    "in between, or the answer does not tell",
+    "more this than the opposite: {high}",
+    "clearly: {high}",
+)
+"""Levels 1 to 5 of the facet that an answer tells of, in the interview."""
+
+_FIT_TASK: Final = (
+    "Somebody described themselves by these statements:\n{person}\n\n"
+    "Then somebody was asked: {question}\nThe reply was:\n{answer}\n\n"
+    "Judge only how well the reply fits the person described. A reply that is well written but "
+    "fits badly gets a low number, and so does one that does not answer the question.\n{options}\n"
+    "Reply with one number."
+)
+_LEVEL_TASK: Final = (
+    "Somebody was asked: {question}\nThe reply was:\n{answer}\n\n"
+    "Judge only what the reply tells of the one who gave it.\n{options}\nReply with one number."
+)
+_PREFER_TASK: Final = (
+    "Somebody described themselves by these statements:\n{person}\n\n"
+    "They were asked: {question}\nWhich of these replies is most likely theirs?\n{options}\n"
+    "Reply with one letter."
+)
+_LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LONGEST_ANSWER: Final = 2000
+
+
+class Rating(NamedTuple):
+    """What one judge made of one answer."""
+
+    judge: str
+    answer: OpenAnswer
+    value: float
+    """Expected level on the rubric, from 1; NaN where the judge gave nothing usable."""
+
+
+class Preference(NamedTuple):
+    """How one judge shared its choice among the answers of all systems to one question."""
+
+    judge: str
+    person: str
+    facet: str
+    number: int
+    shares: dict[str, float]
+    """By system, summing to 1; NaN where the judge gave nothing usable."""
+
+
+def rate_fit(
+    judge: Respondent,
+    answers: Sequence[OpenAnswer],
+    questions: Sequence[OpenQuestion],
+    people: BenchmarkPeople,
+    *,
+    seed: int = 0,
+    kept: JsonLines | None = None,
+) -> list[Rating]:
+    """How well each answer fits the person in whose place it was given, on `FIT_RUBRIC`.
+
+    Args:
+        judge: Any respondent.
+        answers: Of all systems.
+        questions: What they answer.
+        people: Whom they should fit.
+        seed: Of the order in which the judge gets them.
+        kept: Where ratings are kept; what is there already is not asked again.
+
+    Raises:
+        ModelError: The judge cannot be asked.
+        UsageError: An answer is to another question, or in the place of somebody else.
+    """
+    asked = _by_key(questions)
+    described = {
+        (answer.person, answer.facet): _description(people, answer.person, answer.facet)
+        for answer in answers
+    }
+
+    def texts(answer: OpenAnswer) -> tuple[str, tuple[str, ...]]:
+        text = _FIT_TASK.format(
+            person=described[answer.person, answer.facet],
+            question=_of(asked, answer).text,
+            answer=_quoted(answer.text),
+            options="{options}",
+        )
+        return text, FIT_RUBRIC
+
+    return _rated(judge, "fit", answers, texts, seed, kept)
+
+
+def rate_level(
+    judge: Respondent,
+    answers: Sequence[OpenAnswer],
+    questions: Sequence[OpenQuestion],
+    *,
+    seed: int = 0,
+    kept: JsonLines | None = None,
+) -> list[Rating]:
+    """What facet level each answer tells of, on `LEVEL_RUBRIC`: an interview.
+
+    The judge knows nothing of the person, so that trait scores made of these ratings can be
+    compared with the person's own.
+
+    Args:
+        judge: As for `rate_fit`.
+        answers: As for `rate_fit`.
+        questions: As for `rate_fit`.
+        seed: As for `rate_fit`.
+        kept: As for `rate_fit`.
+    """
+    asked = _by_key(questions)
+
+    def texts(answer: OpenAnswer) -> tuple[str, tuple[str, ...]]:
+        question = _of(asked, answer)
+        text = _LEVEL_TASK.format(
+            question=question.text, answer=_quoted(answer.text), options="{options}"
+        )
+        levels = tuple(each.format(low=question.low, high=question.high) for each in LEVEL_RUBRIC)
+        return text, levels
+
+    return _rated(judge, "level", answers, texts, seed, kept)
+
+
+def prefer(
+    judge: Respondent,
+    answers: Sequence[OpenAnswer],
+    questions: Sequence[OpenQuestion],
+    people: BenchmarkPeople,
+    *,
+    seed: int = 0,
+) -> list[Preference]:
+    """Which system's answer a judge takes for the person's own, all shown side by side.
+
+    The answers stand in a shuffled order, and once more in the reverse of it, so that a liking for
+    a place in the list cancels. Questions that not every system answered are left out.
+
+    Args:
+        judge: As for `rate_fit`.
+        answers: Of two systems or more.
+        questions: As for `rate_fit`.
+        people: As for `rate_fit`.
+        seed: Of the shuffling.
+
+    Raises:
+        UsageError: There are fewer than two systems, or more than letters.
+    """
+    systems = sorted({answer.system for answer in answers})
+    if not 2 <= len(systems) <= len(_LETTERS):
+        raise UsageError(
+            f"Answers of {len(systems)} systems cannot be shown side by side; give 2 to "
+            f"{len(_LETTERS)}."
+        )
+    asked = _by_key(questions)
+    together: dict[tuple[str, str, int], dict[str, OpenAnswer]] = {}
+    for answer in answers:
+        together.setdefault((answer.person, answer.facet, answer.number), {})[answer.system] = (
+            answer
+        )
+    whole = {key: each for key, each in together.items() if len(each) == len(systems)}
+    put = []
+    for number, ((person, facet, _), each) in enumerate(whole.items(), start=1):
+        shown = random.Random(f"{seed} {number}").sample(range(len(systems)), len(systems))
+        replies = [_quoted(each[system].text) for system in systems]
+        text = _PREFER_TASK.format(
+            person=_description(people, person, facet),
+            question=_of(asked, each[systems[0]]).text,
+            options="{options}",
+        )
+        for order, places in (("forward", shown), ("reversed", shown[::-1])):
+            labels = tuple(_LETTERS[places.index(index)] for index in range(len(systems)))
+            lines = "\n".join(f"{_LETTERS[k]}. {replies[index]}" for k, index in enumerate(places))
+            put.append(
+                Question(
+                    item=number,
+                    condition=Condition("prefer", order),
+                    messages=(Message("user", _filled(text, lines)),),
+                    cue="",
+                    labels=labels,
+                    options=tuple(replies),
+                )
+            )
+    shares = _mean_shares(judge, put, len(whole), len(systems))
+    return [
+        Preference(judge.name, *key, dict(zip(systems, row.tolist(), strict=True)))
+        for key, row in zip(whole, shares, strict=True)
+    ]
+
+
+def _rated(
+    judge: Respondent,
+    task: str,
+    answers: Sequence[OpenAnswer],
+    texts: Callable[[OpenAnswer], tuple[str, tuple[str, ...]]],
+    seed: int,
+    kept: JsonLines | None,
+) -> list[Rating]:
+    """Ratings in the order of the answers, each asked with the scale shown both ways."""
+    identity = sha256_of(json.dumps(judge.describe(), sort_keys=True, default=str))
+    before: dict[tuple[str, ...], float] = {}
+    if kept is not None:
+        for line in kept.read():
+            if line.get("judge_hash") == identity and line.get("task") == task:
+                value = line["value"]
+                before[tuple(line["answer"])] = np.nan if value is None else float(value)
+    missing = [answer for answer in answers if answer.key not in before]
+    random.Random(seed).shuffle(missing)
+    put = []
+    for number, answer in enumerate(missing, start=1):
+        text, levels = texts(answer)
+        digits = tuple(str(level) for level in range(1, len(levels) + 1))
+        lines = [f"{digit}: {level}" for digit, level in zip(digits, levels, strict=True)]
+        for order, shown in (("forward", lines), ("reversed", lines[::-1])):
+            put.append(
+                Question(
+                    item=number,
+                    condition=Condition(task, order),
+                    messages=(Message("user", _filled(text, "\n".join(shown))),),
+                    cue="",
+                    labels=digits,
+                    options=levels,
+                )
+            )
+    if missing:
+        levels_count = len(put[0].options)
+        shares = _mean_shares(judge, put, len(missing), levels_count)
+        values = shares @ np.arange(1, levels_count + 1)
+        new = {answer.key: float(value) for answer, value in zip(missing, values, strict=True)}
+        if kept is not None:
+            kept.add(
+                [
+                    {
+                        "judge": judge.name,
+                        "judge_hash": identity,
+                        "task": task,
+                        "answer": list(key),
+                        "value": None if np.isnan(value) else value,
+                    }
+                    for key, value in new.items()
+                ]
+            )
+        before |= new
+    return [Rating(judge.name, answer, before[answer.key]) for answer in answers]
+
+
+def _mean_shares(
+    judge: Respondent, questions: Sequence[Question], count: int, options: int
+) -> Floats:
+    """Mean distribution over the orders of each thing judged, shape (count, options)."""
+    sums, times = np.zeros((count, options)), np.zeros(count)
+    for response in judge.answer(questions):
+        if response.probabilities is not None:
+            sums[response.item - 1] += response.probabilities
+            times[response.item - 1] += 1
+    return np.asarray(sums / np.where(times > 0, times, np.nan)[:, None])
+
+
+def _description(people: BenchmarkPeople, person: str, facet: str) -> str:
+    """What a person said to the test items of a facet, as statements with answers."""
+    if person not in people.ids:
+        raise UsageError(f"{people.name} has no person {person!r} to judge answers by.")
+    return "\n".join(_said(people, person, facet)) or "(nothing is known of this)"
+
+
+def _said(people: BenchmarkPeople, person: str, facet: str) -> Iterator[str]:
+    row = people.ids.index(person)
+    texts = {option.value: option.text for option in people.inventory.scale}
+    for column in people.facets.get(facet, ()):
+        value = people.targets[row, column]
+        if not np.isnan(value):
+            item = people.test_items[column]
+            yield f"{(item.text or '').rstrip('.')}: {texts[value]}"
+
+
+def _by_key(questions: Sequence[OpenQuestion]) -> dict[tuple[str, int], OpenQuestion]:
+    return {(question.facet, question.number): question for question in questions}
+
+
+def _of(asked: dict[tuple[str, int], OpenQuestion], answer: OpenAnswer) -> OpenQuestion:
+    try:
+        return asked[answer.facet, answer.number]
+    except KeyError:
+        raise UsageError(
+            f"An answer of {answer.system} is to question {answer.number} on {answer.facet}, which "
+            "is not among the questions."
+        ) from None
+
+
+def _quoted(text: str) -> str:
+    """An answer as a judge sees it: in one paragraph, none endless, none empty."""
+    plain = " ".join(text.split())[:_LONGEST_ANSWER]
+    return f'"{plain}"' if plain else "(nothing)"
+
+
+def _filled(text: str, options: str) -> str:
+    """Put the options in; what a model wrote is never filled in itself."""
+    before, _, after = text.rpartition("{options}")
+    return before + options + after

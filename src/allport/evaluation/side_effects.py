@@ -1,0 +1,127 @@
+"""What an alignment does to plain language: how well neutral sentences are still gone on with."""
+
+from __future__ import annotations
+
+import math
+import random
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allport.errors import ModelError
+from allport.models.respondent import Condition, Message, Question, Respondent
+from allport.psychometrics.estimate import Estimate
+from allport.psychometrics.intervals import bootstrap
+
+__all__ = ["NeutralText", "fluency", "neutral_texts", "word_log_probabilities"]
+
+Floats = NDArray[np.float64]
+
+_TASK: Final = "Go on with the text where it stops."
+_SEED: Final = 0
+
+
+class NeutralText(NamedTuple):
+    """A sentence in two parts."""
+
+    beginning: str
+    continuation: str
+
+    @property
+    def words(self) -> int:
+        """Words of the continuation."""
+        return len(self.continuation.split())
+
+
+@cache
+def neutral_texts() -> tuple[NeutralText, ...]:
+    """The sentences that ship, of this project's own writing."""
+    text = files("allport.evaluation").joinpath("data/neutral_texts.toml").read_text("utf-8")
+    return tuple(NeutralText(*parts) for parts in tomllib.loads(text)["texts"])
+
+
+def word_log_probabilities(
+    respondent: Respondent,
+    system: str = "",
+    texts: Sequence[NeutralText] | None = None,
+    person: str = "",
+) -> Floats:
+    """Log-probability a word of each sentence's continuation, shape (texts,).
+
+    The beginning is written as the beginning of the model's own turn, and the continuation is read
+    as a label whose full log-probability is known: the share it has of all labels times the label
+    mass. So it works on everything that reads distributions, steered or not.
+
+    Args:
+        respondent: A local model, aligned or not.
+        system: System text that stands before.
+        texts: What is gone on with; the shipped sentences by default.
+        person: In whose place it is asked, where respondents differ by person.
+
+    Raises:
+        ModelError: The respondent gives no full probabilities.
+    """
+    texts = neutral_texts() if texts is None else texts
+    lead = (Message("system", system),) if system else ()
+    condition = Condition(template="neutral text", order="forward", persona=person)
+    questions = []
+    for number, text in enumerate(texts, start=1):
+        options = (text.continuation, _shuffled(text.continuation))
+        questions.append(
+            Question(
+                item=number,
+                condition=condition,
+                messages=(*lead, Message("user", _TASK)),
+                cue=text.beginning,
+                labels=options,
+                options=options,
+            )
+        )
+    found = np.full(len(texts), np.nan)
+    for response in respondent.answer(questions):
+        if response.probabilities is None or not response.label_mass > 0:
+            raise ModelError(
+                f"{respondent.name} gives no probability of a whole sentence, so its fluency "
+                "cannot be measured; local models do."
+            )
+        share, mass = response.probabilities[0], response.label_mass
+        whole = math.log(max(share, 1e-300)) + math.log(mass)
+        found[response.item - 1] = whole / texts[response.item - 1].words
+    return found
+
+
+def fluency(aligned: Floats, plain: Floats, *, resamples: int = 2000) -> Mapping[str, Estimate]:
+    """Perplexity a word under an alignment, and how many times the plain model's it is.
+
+    Args:
+        aligned: Log-probabilities a word, shape (people, texts).
+        plain: Of the model without any alignment, shape (texts,).
+        resamples: Of texts, for the intervals.
+
+    Returns:
+        "perplexity" and "perplexity ratio"; at a ratio of 1 nothing was lost.
+    """
+    by_text = aligned.mean(axis=0)
+
+    def perplexity(logs: Floats) -> float:
+        return math.exp(-float(logs.mean()))
+
+    return {
+        "perplexity": bootstrap(perplexity, by_text, resamples=resamples),
+        "perplexity ratio": bootstrap(perplexity, by_text - plain, resamples=resamples),
+    }
+
+
+def _shuffled(text: str) -> str:
+    """The same words in another order."""
+    words = text.split()
+    mixed = list(words)
+    generator = random.Random(_SEED)
+    while mixed == words:
+        generator.shuffle(mixed)
+    return " ".join(mixed)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from allport.errors import ModelError, RunError, UsageError
+from allport.evaluation import (
+    FIT_RUBRIC,
+    BenchmarkPeople,
+    JsonLines,
+    OpenAnswer,
+    open_questions,
+    prefer,
+    rate_fit,
+    rate_level,
+    score_open_ended,
+    write_answers,
+    writer_of,
+)
+from allport.models import Message, Question, Response, ScriptedRespondent
+
+QUESTIONS = [each for each in open_questions() if each.number == 1]
+
+
+def test_every_facet_has_questions_of_its_own(few_people: BenchmarkPeople) -> None:
+    questions = open_questions()
+    facets = {facet.code for facet in few_people.inventory.facets}
+    assert {each.facet for each in questions} == facets
+    assert len(questions) >= 30
+    assert len({each.text for each in questions}) == len(questions)
+
+
+class Telling:
+    """A writer that says how high its person is on the facet asked about, in a number."""
+
+    def __init__(self, people: BenchmarkPeople, person: str, flipped: bool = False) -> None:
+        self.people, self.person, self.flipped = people, person, flipped
+        self.calls = 0
+
+    def __call__(self, chats: Sequence[Sequence[Message]], seeds: Sequence[int]) -> list[str]:
+        self.calls += 1
+        by_text = {each.text: each.facet for each in QUESTIONS}
+        row = self.people.ids.index(self.person)
+        keyed = self.people.reversed_by_key(self.people.targets)[row]
+        replies = []
+        for chat in chats:
+            level = keyed[self.people.facets[by_text[chat[-1].content]]].mean()
+            replies.append(f"My level is {6 - level if self.flipped else level:.3f}")
+        return replies
+
+
+def told(people: BenchmarkPeople, system: str, flipped: bool = False) -> list[OpenAnswer]:
+    return write_answers(
+        system, lambda person: Telling(people, person, flipped), people.ids, QUESTIONS
+    )
+
+
+def level_in(text: str) -> float:
+    return float(re.findall(r"My level is ([0-9.]+)", text)[-1])
+
+
+def judge_of_fit(people: BenchmarkPeople, name: str = "fair") -> ScriptedRespondent:
+    """Finds the person described by the statements, and compares levels."""
+    by_lines = {}
+    keyed = people.reversed_by_key(people.targets)
+    texts = {option.value: option.text for option in people.inventory.scale}
+    for row in range(len(people.ids)):
+        for columns in people.facets.values():
+            lines = "\n".join(
+                f"{people.test_items[c].text.rstrip('.')}: {texts[people.targets[row, c]]}"
+                for c in columns
+            )
+            by_lines[lines] = keyed[row, columns].mean()
+
+    def script(question: Question) -> Response:
+        content = question.messages[-1].content
+        described = content.split("statements:\n")[1].split("\n\n")[0]
+        true = by_lines[described]
+        if question.condition.template == "prefer":
+            off = [abs(level_in(option) - true) for option in question.options]
+            choice = int(np.argmin(off))
+        else:
+            choice = max(0, 5 - round(2 * abs(level_in(content) - true)))
+        shares = tuple(float(i == choice) for i in range(len(question.options)))
+        return Response(question.item, question.condition, shares, choice, 1.0)
+
+    return ScriptedRespondent(script, name)
+
+
+def test_judges_find_who_answers_like_the_person(few_people: BenchmarkPeople) -> None:
+    answers = [*told(few_people, "like"), *told(few_people, "unlike", flipped=True)]
+    judges = [judge_of_fit(few_people), judge_of_fit(few_people, "fair too")]
+    fit = [rating for judge in judges for rating in rate_fit(judge, answers, QUESTIONS, few_people)]
+    preferences = [
+        choice for judge in judges for choice in prefer(judge, answers, QUESTIONS, few_people)
+    ]
+    found = score_open_ended(few_people, fit, preferences=preferences, resamples=200)
+    assert found.fit["like"].value == len(FIT_RUBRIC)
+    assert found.fit["unlike"].high < found.fit["like"].value
+    assert found.preferred["like"].value > 0.9
+    assert sum(each.value for each in found.preferred.values()) == pytest.approx(1)
+    assert found.fit_agreement.value == pytest.approx(1)
+    assert found.unusable == {"fair": 0, "fair too": 0}
+
+
+def test_judges_see_no_name_and_the_answers_in_shuffled_order(
+    few_people: BenchmarkPeople,
+) -> None:
+    systems = ["steering-method-x", "baseline-method-y", "third-method-z"]
+    answers = [
+        OpenAnswer(system, "p0", each.facet, 1, f"My level is {place}.5 {'?' * place}")
+        for place, system in enumerate(systems, start=1)
+        for each in QUESTIONS
+    ]
+    judge = judge_of_fit(few_people)
+    rate_fit(judge, answers, QUESTIONS, few_people, seed=3)
+    prefer(judge, answers, QUESTIONS, few_people, seed=3)
+    put = list(judge.asked)
+    for question in put:
+        content = question.messages[-1].content
+        assert not any(system in content for system in systems)
+        assert "p0" not in content
+    # The scale is shown both ways, and so is every list of answers.
+    assert sum(q.condition.order == "reversed" for q in put) == len(put) / 2
+    first = {}
+    for question in put:
+        if question.condition.template == "prefer":
+            shown_first = question.labels.index("A")
+            first.setdefault(question.item, []).append((question.labels.index("C"), shown_first))
+    assert all(a == b[::-1] for a, b in first.values())
+    # Whose answer stands first differs from question to question.
+    assert len({pair[0][1] for pair in first.values()}) == 3
+    # Answers to be rated come mixed: the judge cannot tell systems by blocks.
+    rated = [q.messages[-1].content.count("?" * 3) for q in put if q.condition.template == "fit"]
+    assert rated != sorted(rated)
+    assert rated != sorted(rated, reverse=True)
+
+
+def test_the_interview_gives_trait_scores_back(few_people: BenchmarkPeople) -> None:
+    def script(question: Question) -> Response:
+        level = level_in(question.messages[-1].content)
+        below = min(max(int(level), 1), 4)
+        shares = [0.0] * 5
+        shares[below - 1], shares[below] = below + 1 - level, level - below
+        return Response(question.item, question.condition, tuple(shares), below - 1, 1.0)
+
+    judge = ScriptedRespondent(script, "listener")
+    like = told(few_people, "like")
+    unlike = told(few_people, "unlike", flipped=True)
+    ratings = rate_level(judge, [*like, *unlike], QUESTIONS)
+    found = score_open_ended(few_people, level=ratings, resamples=100)
+    assert found.interview["like"].mean.value == pytest.approx(1, abs=1e-4)
+    assert found.interview["unlike"].mean.value == pytest.approx(-1, abs=1e-4)
+    assert set(found.interview["like"].by_trait) == set("NEOAC")
+    assert found.level_agreement.reason == "agreement takes two judges or more"
+
+
+def test_judgements_that_are_unusable_are_counted(few_people: BenchmarkPeople) -> None:
+    answers = told(few_people.take([0]), "one")
+    silent = ScriptedRespondent(lambda question: None, "silent")
+    ratings = rate_fit(silent, answers, QUESTIONS, few_people)
+    found = score_open_ended(few_people, ratings, resamples=0)
+    assert found.unusable == {"silent": len(QUESTIONS)}
+    assert np.isnan(found.fit["one"].value)
+    assert found.fit["one"].reason == "nothing was judged"
+
+
+def test_answers_and_ratings_are_kept_and_not_asked_for_again(
+    few_people: BenchmarkPeople, tmp_path: Path
+) -> None:
+    people = few_people.take([0, 1])
+    writers: dict[str, Telling] = {}
+
+    def writer_for(person: str) -> Telling:
+        return writers.setdefault(person, Telling(people, person))
+
+    kept = JsonLines(tmp_path / "answers.jsonl")
+    first = write_answers("one", writer_for, people.ids, QUESTIONS, kept=kept)
+    # A kill cut the last line off: its answer is written again, the others are not.
+    whole = kept.path.read_bytes()
+    kept.path.write_bytes(whole[:-20])
+    kept = JsonLines(tmp_path / "answers.jsonl")
+    assert write_answers("one", writer_for, people.ids, QUESTIONS, kept=kept) == first
+    assert [writer.calls for writer in writers.values()] == [1, 2]
+    assert len(kept.read()) == len(first)
+
+    ratings = JsonLines(tmp_path / "ratings.jsonl")
+    judge = judge_of_fit(people)
+    once = rate_fit(judge, first, QUESTIONS, people, kept=ratings)
+    asked = judge.asked.total()
+    assert rate_fit(judge, first, QUESTIONS, people, kept=ratings) == once
+    assert judge.asked.total() == asked
+    # Another judge is another judge.
+    rate_fit(judge_of_fit(people, "other"), first, QUESTIONS, people, kept=ratings)
+    assert len(ratings.read()) == 2 * len(first)
+    kept.path.write_text("no\n")
+    with pytest.raises(RunError, match=r"answers.jsonl, line 1, is no JSON object"):
+        kept.read()
+
+
+def test_whoever_writes_no_text_has_no_open_answers() -> None:
+    def script(question: Question) -> Response:
+        return Response(question.item, question.condition, None, None, float("nan"), text="Well.")
+
+    chat = [(Message("user", "How are you?"),)]
+    assert writer_of(ScriptedRespondent(script))(chat, [0]) == ["Well."]
+    with pytest.raises(ModelError, match="writes no text"):
+        writer_of(ScriptedRespondent(lambda question: 0))(chat, [0])
+
+
+def test_what_an_answer_says_is_never_filled_in(few_people: BenchmarkPeople) -> None:
+    tricky = OpenAnswer("one", "p0", "N1", 1, "{person} {options} %s My level is 3")
+    judge = judge_of_fit(few_people)
+    rate_fit(judge, [tricky], QUESTIONS, few_people)
+    content = next(iter(judge.asked)).messages[-1].content
+    assert '"{person} {options} %s My level is 3"' in content
+    assert content.count(FIT_RUBRIC[0]) == 1
+
+
+def test_answers_must_fit_questions_and_people(few_people: BenchmarkPeople) -> None:
+    judge = judge_of_fit(few_people)
+    with pytest.raises(UsageError, match="not among the questions"):
+        rate_fit(judge, [OpenAnswer("one", "p0", "N1", 9, "x")], QUESTIONS, few_people)
+    with pytest.raises(UsageError, match="no person 'nobody'"):
+        rate_fit(judge, [OpenAnswer("one", "nobody", "N1", 1, "x")], QUESTIONS, few_people)
+    with pytest.raises(UsageError, match="1 systems cannot be shown side by side"):
+        prefer(judge, told(few_people.take([0]), "one"), QUESTIONS, few_people)
