@@ -13,6 +13,21 @@ if TYPE_CHECKING:
         calibrate_response,
     )
     from allport.alignment.head_ranking import default_head_count, rank_heads
+    from allport.alignment.population import (
+        Exclusion,
+        PeopleFit,
+        PopulationFit,
+        PopulationPlan,
+        fit_people,
+        fit_population,
+        prepare_population,
+    )
+    from allport.alignment.population_store import (
+        PopulationStore,
+        open_population,
+        write_population,
+    )
+    from allport.alignment.published import PublishedFit, best_on_reported, fit_published
     from allport.alignment.ridge_directions import (
         HeadRidge,
         graded_targets,
@@ -24,12 +39,24 @@ if TYPE_CHECKING:
         second_moment,
     )
     from allport.alignment.strength import STRENGTHS, choose_strength, stratified_folds
+    from allport.alignment.trait_banks import TraitBank, fit_trait_bank, trait_loadings
 
 # torch is imported with the first name that needs it, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
     "displacements": ("Displacements",),
     "expected_answers": ("Calibration", "TiltedResponse", "calibrate_response"),
     "head_ranking": ("default_head_count", "rank_heads"),
+    "population": (
+        "Exclusion",
+        "PeopleFit",
+        "PopulationFit",
+        "PopulationPlan",
+        "fit_people",
+        "fit_population",
+        "prepare_population",
+    ),
+    "population_store": ("PopulationStore", "open_population", "write_population"),
+    "published": ("PublishedFit", "best_on_reported", "fit_published"),
     "ridge_directions": (
         "HeadRidge",
         "graded_targets",
@@ -41,6 +68,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "second_moment",
     ),
     "strength": ("STRENGTHS", "choose_strength", "stratified_folds"),
+    "trait_banks": ("TraitBank", "fit_trait_bank", "trait_loadings"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -48,20 +76,36 @@ __all__ = [
     "STRENGTHS",
     "Calibration",
     "Displacements",
+    "Exclusion",
     "HeadRidge",
+    "PeopleFit",
+    "PopulationFit",
+    "PopulationPlan",
+    "PopulationStore",
+    "PublishedFit",
     "TiltedResponse",
+    "TraitBank",
+    "best_on_reported",
     "calibrate_response",
     "choose_strength",
     "default_head_count",
+    "fit_people",
+    "fit_population",
+    "fit_published",
+    "fit_trait_bank",
     "graded_targets",
     "heads_of",
     "held_out_errors",
+    "open_population",
     "person_directions",
     "person_displacements",
+    "prepare_population",
     "prepare_ridge",
     "rank_heads",
     "second_moment",
     "stratified_folds",
+    "trait_loadings",
+    "write_population",
 ]
 
 

@@ -120,13 +120,16 @@ def calibrate_response(
     flat = added.reshape(len(added), 1, -1)
     ridge = prepare_ridge(flat, tilts @ tilts.T, intercept=False)
     targets = torch.as_tensor(tilts.T, dtype=torch.float32)
-    slopes = (targets @ ridge.weights[0]).view(-1, *added.shape[1:])
+    missed_by = targets @ ridge.held_out[:, 0]
+    # A ridge is its residuals over the penalty, times the rows it was fitted on.
+    coefficients = missed_by.double() * ridge.freedom[0] / ridge.penalties[0]
+    slopes = (coefficients @ torch.as_tensor(flat[:, 0])).float().view(-1, *added.shape[1:])
     response = TiltedResponse(
         probabilities=torch.as_tensor(plain, dtype=torch.float32, device=device),
         values=torch.as_tensor(scale, dtype=torch.float32, device=device),
         slopes=slopes.to(device),
     )
-    left_out = (targets - targets @ ridge.held_out[:, 0, :]).T
+    left_out = (targets - missed_by).T
     foretold = response.expected(left_out.to(device), torch.arange(len(plain), device=device))
     missed = np.square(foretold.cpu().numpy() - answers).sum()
     moved = np.square(answers - plain @ scale).sum()

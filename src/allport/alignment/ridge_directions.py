@@ -5,16 +5,23 @@ A person's graded answers t (one per item) are predicted from the contrast diffe
 
     t_i  =  b + D_i w + error          minimise |t - b - D w|^2 + penalty |w|^2
 
-The intercept b is the person's readiness to agree; it is fitted and dropped, so that the direction
-w is content. D is the same for everyone, and with it the residual maker of each head
+The intercept b is the person's readiness to agree; it is fitted and dropped, so that what is left
+is content. The weights w read the person's answers out of a head, and are not what to write into
+it: they also cancel what disturbs the reading. What moves with the answers that are read is
 
-    P  =  I - 11'/n - D_c (D_c' D_c + penalty)^-1 D_c'          D_c: D centred over items
+    direction  =  D_c' D_c w  =  sum_i (fitted answer)_i D_i       D_c: D centred over items
+
+the pattern of Haufe et al. (2014, NeuroImage 87, 96-110): a difference of means, graded by answers
+from which the ridge has taken what the head does not carry. D is the same for everyone, and with it
+the residual maker of each head
+
+    P  =  I - 11'/n - D_c (D_c' D_c + penalty)^-1 D_c'
 
 so that everything about N people is a product with their targets T (people, items):
 
     residuals               T P
     leave-one-item-out      (T P)_ij / P_jj       exact: what refitting without item j would miss by
-    directions              T (P D) / penalty
+    directions              T (I - P) D_c
 
 A missing answer is masked exactly: the fit without the items Q is the fit in which the answers to Q
 take the values that make their residuals zero, x = -P_QQ^-1 P_QS t_S, and the diagonal of P becomes
@@ -68,8 +75,8 @@ class HeadRidge:
     """P_ij / P_jj, (items, heads, items), float32: targets times this are leave-one-out errors."""
     freedom: Tensor
     """P_jj, (heads, items), float64: what one item leaves free, 1 minus its leverage."""
-    weights: Tensor
-    """(P D) / penalty, (heads, items, head_dim), float32: targets times this are directions."""
+    patterns: Tensor
+    """(I - P) D_c, (heads, items, head_dim), float32: targets times this are directions."""
     covariance: Tensor
     """Of the differences over items, (heads, head_dim, head_dim), float32."""
 
@@ -184,7 +191,7 @@ def prepare_ridge(
         penalties=penalty,
         held_out=(maker / freedom[:, None, :]).float().permute(1, 0, 2).contiguous(),
         freedom=freedom,
-        weights=(maker @ rows / penalty[:, None, None]).float(),
+        patterns=(rows - maker @ rows).float(),
         covariance=(rows.transpose(1, 2) @ rows / items).float(),
     )
 
@@ -213,6 +220,9 @@ def _choose(
     """
     items = features.shape[1]
     moments = torch.as_tensor(moment, device=features.device)
+    if intercept:  # a part of the items does not inherit the centring over all of them
+        moments = moments - moments.mean(dim=0)
+        moments = moments - moments.mean(dim=1, keepdim=True)
     units = torch.as_tensor(penalties, device=features.device).to(torch.float64)
     scale = eigenvalues.sum(dim=1) / items
     scale = scale.where(scale > 0, 1.0)
@@ -304,7 +314,9 @@ def _completed(ridge: HeadRidge, heads: Tensor, targets: Tensor) -> Tensor:
 
 
 def person_directions(ridge: HeadRidge, targets: Tensor, heads: Tensor) -> Tensor:
-    """Ridge directions w of people on heads of theirs, (people, selected, head_dim).
+    """Directions of people on heads of theirs, (people, selected, head_dim).
+
+    Each is the covariance of the head's differences times the weights of the person's ridge.
 
     Args:
         ridge: Operators over the items of `targets`.
@@ -317,18 +329,18 @@ def person_directions(ridge: HeadRidge, targets: Tensor, heads: Tensor) -> Tenso
 def _directions_and_variances(
     ridge: HeadRidge, targets: Tensor, heads: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Directions w, (people, selected, head_dim), and w' C w with the covariance C of each head."""
+    """Directions v, (people, selected, head_dim), and v' C v with the covariance C of each head."""
     groups = by_head(heads)
     answers = targets[groups.people]
     incomplete = targets.isnan().any(dim=1)[groups.people].nonzero().squeeze(1)
     if len(incomplete):
         head = heads.flatten()[groups.order[incomplete]]
         answers[incomplete] = _completed(ridge, head, answers[incomplete])
-    size = ridge.weights.shape[2]
+    size = ridge.patterns.shape[2]
     directions = answers.new_empty((len(answers), size))
     variances = answers.new_empty(len(answers))
     for head_number, part in groups.parts:
-        direction = torch.mm(answers[part], ridge.weights[head_number], out=directions[part])
+        direction = torch.mm(answers[part], ridge.patterns[head_number], out=directions[part])
         variances[part] = ((direction @ ridge.covariance[head_number]) * direction).sum(dim=1)
     back = groups.order.argsort()
     return directions[back].view(*heads.shape, size), variances[back].view(heads.shape)

@@ -116,7 +116,7 @@ def fit_trait_bank(
         )
     centred = loadings - loadings.mean(axis=1, keepdims=True)
     spread = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
-    if not (spread > 0).all():
+    if not (spread > 1e-6 * np.abs(loadings).max()).all():
         trait = codes[int(np.argmin(spread))]
         raise ResponsesError(f"The loadings of {trait} are the same on every item.")
     # In units of their own spread, so that no trait outvotes another when heads are chosen.
