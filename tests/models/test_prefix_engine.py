@@ -100,6 +100,27 @@ def test_every_way_of_sharing_gives_the_same(
         np.testing.assert_allclose(found[i].probabilities, expected[i].probabilities, atol=1e-5)
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma2", "qwen3"])
+def test_sharing_costs_no_precision_in_16_bits(
+    architecture: str, tiny_model: Any, tokenizer: Any, ask: Ask
+) -> None:
+    import copy
+
+    import torch
+
+    half = copy.deepcopy(tiny_model(architecture)).to(torch.bfloat16)
+    questions = ask(items=4)
+    truth = readings(TransformersModel(copy.deepcopy(half).float(), tokenizer), questions)
+    errors = {}
+    for sharing in ("whole", "shared"):
+        model = TransformersModel(half, tokenizer)
+        model.passes._sharing = sharing  # type: ignore[assignment]  # one of the three
+        found = readings(model, questions)
+        differences = [np.subtract(found[i].probabilities, truth[i].probabilities) for i in truth]
+        errors[sharing] = float(np.abs(differences).mean())
+    assert 0 < errors["shared"] < 1.5 * errors["whole"]
+
+
 @pytest.mark.parametrize("kept", ["union", "all"])
 def test_models_that_cannot_keep_single_positions(
     kept: Any, tiny_model: Any, tokenizer: Any, ask: Ask

@@ -196,8 +196,11 @@ def _attend(
     keys, values = _states(cache.prefix.layers[layer])
     rows, heads, tokens, dim = query.shape
     groups, own, prefix = heads // key.shape[1], key.shape[2], keys.shape[2]
-    query = query * (dim**-0.5 if scaling is None else scaling)
+    # Scores are kept in float32 as fused kernels do: in 16 bits they would cost per cents of odds.
+    exact = torch.promote_types(query.dtype, torch.float32)
+    query = query.to(exact) * (dim**-0.5 if scaling is None else scaling)
     query = query.view(rows, heads // groups, groups, tokens, dim)
+    key, keys = key.to(exact), keys.to(exact)
     unseen = _unseen(tokens, own, prefix, sliding_window, query.device)
     at_once = _SCORES_AT_ONCE.get(query.device.type, _SCORES_ELSEWHERE)
     step = max(1, at_once // (heads * tokens * (prefix + own)))
@@ -239,7 +242,10 @@ def _attend_rows(
     unseen: _Unseen,
     softcap: float | None,
 ) -> torch.Tensor:
-    """Attention of some rows; query (n, key heads, groups, S, dim), prefix (key heads, P, dim)."""
+    """Attention of some rows; query (n, key heads, groups, S, dim), prefix (key heads, P, dim).
+
+    Queries are scaled; queries and keys are in the type that scores are computed in.
+    """
     n, kv_heads, groups, tokens, dim = query.shape
     prefix, own = prefix_keys.shape[1], key.shape[2]
     scores = query.new_empty(kv_heads, n * groups * tokens, prefix + own)
@@ -254,7 +260,7 @@ def _attend_rows(
     by_row[..., prefix:].masked_fill_(unseen.own, float("-inf"))
     if unseen.prefix is not None:
         by_row[..., :prefix].masked_fill_(unseen.prefix, float("-inf"))
-    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype)
+    weights = torch.softmax(scores, dim=-1).to(value.dtype)
     from_prefix = torch.bmm(weights[:, :, :prefix], prefix_values)
     own_weights = weights.view(kv_heads, n, groups * tokens, -1)[..., prefix:].transpose(0, 1)
     from_own = own_weights.reshape(n, kv_heads, -1, own) @ value
