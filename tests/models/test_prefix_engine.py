@@ -15,7 +15,7 @@ from allport.errors import ModelError
 from allport.models import forward_pass, prefix_engine
 from allport.models.label_tokens import LabelTokens
 from allport.models.prefix_engine import PrefixEngine, Prompt
-from allport.models.prefix_plan import Prefix, plan_prefixes
+from allport.models.prefix_plan import Prefix, batch_sizes, plan_prefixes
 from allport.models.respondent import Question
 from allport.models.transformers_model import TransformersModel
 
@@ -322,3 +322,40 @@ def test_a_plan_of_ever_longer_prompts_nests() -> None:
 
 def _walk(prefix: Prefix) -> list[Prefix]:
     return [prefix, *(p for child in prefix.children for p in _walk(child))]
+
+
+def padded(lengths: list[int], sizes: list[int], overhead: int) -> int:
+    """What batches of descending rows cost, each row as long as its batch's first."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    return sum(size * lengths[start] + overhead for start, size in zip(starts, sizes, strict=True))
+
+
+def every_cut(rows: int) -> list[list[int]]:
+    if rows == 0:
+        return [[]]
+    return [[k, *rest] for k in range(1, rows + 1) for rest in every_cut(rows - k)]
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=8),
+    st.integers(1, 30),
+    st.integers(0, 12),
+    st.integers(1, 8),
+)
+def test_batches_are_the_cheapest_that_fit(
+    lengths: list[int], budget: int, overhead: int, most: int
+) -> None:
+    lengths = sorted(lengths, reverse=True)
+    sizes = batch_sizes(np.array(lengths), budget, overhead, most)
+
+    def fits(cut: list[int]) -> bool:
+        starts = np.cumsum([0, *cut[:-1]])
+        return all(
+            size == 1 or (size <= most and size * lengths[start] <= budget)
+            for start, size in zip(starts, cut, strict=True)
+        )
+
+    assert fits(sizes)
+    assert sum(sizes) == len(lengths)
+    best = min(padded(lengths, cut, overhead) for cut in every_cut(len(lengths)) if fits(cut))
+    assert padded(lengths, sizes, overhead) == best
