@@ -124,11 +124,11 @@ def test_out_of_reach() -> None:
 
 
 def hub_error(kind: str, status: int) -> Exception:
-    import httpx
+    import httpx2
     from huggingface_hub import errors
 
-    request = httpx.Request("GET", "http://hub.invalid")
-    response = httpx.Response(status, request=request)
+    request = httpx2.Request("GET", "http://hub.invalid")
+    response = httpx2.Response(status, request=request)
     made: Exception = getattr(errors, kind)("said the hub", response=response)
     return made
 
