@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Protocol
+from typing import Protocol, Self
 
 __all__ = ["Answering", "by_key", "by_line"]
 
@@ -15,10 +15,18 @@ _PATIENCE = 0.05
 
 
 class Answering(Protocol):
-    """Where answers come from."""
+    """Where answers come from; to be used as a context."""
 
     def read(self) -> str | None:
         """The next word, in lower case and without blanks around it; None when there is no more."""
+        ...
+
+    def __enter__(self) -> Self:
+        """Begin to listen."""
+        ...
+
+    def __exit__(self, *raised: object) -> None:
+        """Leave the source as it was."""
         ...
 
 
@@ -26,7 +34,6 @@ def by_key() -> Answering | None:
     """Answers by single keys, without Enter; None where the terminal cannot do so."""
     try:
         import termios
-        import tty
     except ImportError:  # not a POSIX system
         return None
     try:
@@ -34,34 +41,57 @@ def by_key() -> Answering | None:
         termios.tcgetattr(descriptor)
     except (OSError, ValueError, termios.error):
         return None
-
-    class Keys:
-        def read(self) -> str | None:
-            before = termios.tcgetattr(descriptor)
-            try:
-                # cbreak leaves Ctrl-C as it is: it interrupts.
-                tty.setcbreak(descriptor)
-                while True:
-                    key = _key(descriptor)
-                    if key is None or key == _END:
-                        return None
-                    if key.strip():  # Enter and blanks are neither answers nor mistakes
-                        return key.lower()
-            finally:
-                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-    return Keys()
+    return _Keys(descriptor)
 
 
 def by_line() -> Answering:
     """Answers by lines."""
+    return _Lines()
 
-    class Lines:
-        def read(self) -> str | None:
-            line = sys.stdin.readline() if sys.stdin else ""
-            return line.strip().lower() if line else None
 
-    return Lines()
+class _Keys:
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def __enter__(self) -> Self:
+        import termios
+
+        self.before = termios.tcgetattr(self.descriptor)
+        self._listen()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        import termios
+
+        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self.before)
+
+    def read(self) -> str | None:
+        self._listen()  # again: the process may have been stopped and sent to the foreground
+        while True:
+            key = _key(self.descriptor)
+            if key is None or key == _END:
+                return None
+            if key.strip():  # Enter and blanks are neither answers nor mistakes
+                return key.lower()
+
+    def _listen(self) -> None:
+        import termios
+        import tty
+
+        # cbreak leaves Ctrl-C as it is: it interrupts. What was typed ahead is not thrown away.
+        tty.setcbreak(self.descriptor, termios.TCSADRAIN)
+
+
+class _Lines:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        pass
+
+    def read(self) -> str | None:
+        line = sys.stdin.readline() if sys.stdin else ""
+        return line.strip().lower() if line else None
 
 
 def _key(descriptor: int) -> str | None:

@@ -11,7 +11,7 @@ from statistics import median
 from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
-from allport.cli.keys import by_key, by_line
+from allport.cli.keys import Answering, by_key, by_line
 from allport.cli.output import Json, console, print_json
 from allport.errors import UsageError
 
@@ -88,41 +88,45 @@ def time_left(questions: int, seconds: list[float]) -> str:
 
 def _ask_all(screen: Console, begun: Survey) -> bool:
     """Ask what is open; False where the person left before the end."""
-    taken: list[float] = []
     most = max(len(begun.inventory.options(item)) for item in begun.inventory.items)
     terminal = bool(sys.stdin and sys.stdin.isatty())
     answering = by_key() if terminal and most <= _MOST_KEYS else None
-    answering = answering or by_line()
     restore = _leave_when_terminated()
-    lines = 0
-    said = ""
     try:
-        while (item := begun.item) is not None:
-            options = begun.options(item)
-            _show_question(screen, begun, item, options, taken, said)
-            said = ""
-            before = time.monotonic()
-            word = answering.read()
-            if word is None or word in ("q", "quit"):
-                return False
-            lines += 1
-            if _acted(begun, word, options):
-                taken.append(time.monotonic() - before)
-            elif word in ("?", "h", "help"):
-                said = _HELP
-            elif terminal:
-                said = f"{word!r} is no answer: 1 to {len(options)}, please. {_HELP}"
-            else:
-                # In a stream of answers one wrong line may mean that all after it are shifted.
-                raise UsageError(
-                    f"Line {lines}, {word[:40]!r}, is no answer: give 1 to {len(options)}, s to "
-                    f"skip or b to go back; {len(begun.answers)} of {len(begun.order)} questions "
-                    f"are kept in {begun.progress_file}."
-                )
+        with answering or by_line() as source:
+            return _asked_to_the_end(screen, begun, source, terminal)
     except KeyboardInterrupt:
         return False
     finally:
         restore()
+
+
+def _asked_to_the_end(screen: Console, begun: Survey, source: Answering, terminal: bool) -> bool:
+    taken: list[float] = []
+    words = 0
+    said = ""
+    while (item := begun.item) is not None:
+        options = begun.options(item)
+        _show_question(screen, begun, item, options, taken, said)
+        said = ""
+        before = time.monotonic()
+        word = source.read()
+        if word is None or word in ("q", "quit"):
+            return False
+        words += 1
+        if _acted(begun, word, options):
+            taken.append(time.monotonic() - before)
+        elif word in ("?", "h", "help"):
+            said = _HELP
+        elif terminal:
+            said = f"{word!r} is no answer: 1 to {len(options)}, please. {_HELP}"
+        else:
+            # In a stream of answers one wrong line may mean that all after it are shifted.
+            raise UsageError(
+                f"Line {words}, {word[:40]!r}, is no answer: give 1 to {len(options)}, s to skip "
+                f"or b to go back; {len(begun.answers)} of {len(begun.order)} questions are kept "
+                f"in {begun.progress_file}."
+            )
     return True
 
 

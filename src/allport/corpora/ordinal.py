@@ -46,13 +46,13 @@ def answer_variance(thresholds: Floats) -> Floats:
 def series_coefficients(thresholds: Floats, terms: int = TERMS) -> Floats:
     """Coefficients a_1 to a_terms of each item, shape (..., thresholds) to (..., terms)."""
     density = np.exp(-0.5 * thresholds**2) / math.sqrt(2 * math.pi)
+    # Polynomials over the root of their norms, k!, which itself would soon pass all bounds.
     before, polynomial = np.zeros_like(thresholds), np.ones_like(thresholds)
     coefficients = np.empty((*thresholds.shape[:-1], terms))
     for k in range(1, terms + 1):
-        coefficients[..., k - 1] = (density * polynomial).sum(axis=-1) / math.sqrt(
-            math.factorial(k)
-        )
-        before, polynomial = polynomial, thresholds * polynomial - (k - 1) * before
+        coefficients[..., k - 1] = (density * polynomial).sum(axis=-1) / math.sqrt(k)
+        following = (thresholds * polynomial - math.sqrt(k - 1) * before) / math.sqrt(k)
+        before, polynomial = polynomial, following
     return coefficients
 
 

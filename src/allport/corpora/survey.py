@@ -190,7 +190,7 @@ class Survey:
             f"{self.progress_file}."
         )
 
-    def _open(self, keep: int | None) -> None:
+    def _open(self, keep: int) -> None:
         """Lock and open the progress file, cut to what is whole of it; a new one gets its head."""
         from filelock import FileLock, Timeout
 
@@ -200,8 +200,7 @@ class Survey:
             self._lock = FileLock(f"{path}.lock", timeout=0)
             self._lock.acquire()
             self._file = path.open("ab")
-            if keep is not None:
-                self._file.truncate(keep)
+            self._file.truncate(keep)
         except Timeout:
             self._lock = None
             raise UsageError(
@@ -211,7 +210,7 @@ class Survey:
         except OSError as error:
             self.close()
             raise self._unwritable(path, error) from None
-        if keep is None:
+        if not keep:
             self._write(
                 {
                     "format": _FORMAT,
@@ -264,9 +263,8 @@ def open_survey(
     progress = path.with_name(path.name + _SUFFIX)
     about: dict[str, Any] = {"name": path.stem, "sex": None, "age": None}
     answers: _Answers = {}
-    keep = None
-    if progress.exists() and progress.stat().st_size:
-        entries, keep = _whole_lines(progress)
+    entries, keep = _whole_lines(progress) if progress.exists() else ([], 0)
+    if entries:
         kept_seed = _begun(progress, entries, inventory)
         if seed not in (None, kept_seed):
             raise UsageError(
@@ -292,6 +290,9 @@ def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
         raise ResponsesError(f"{path} cannot be read ({error.strerror or error}).") from None
     entries: list[dict[str, Any]] = []
     end = content.rfind(b"\n") + 1
+    head = json.dumps({"format": _FORMAT}).encode().rstrip(b"}")
+    if not end and content[: len(head)] != head[: len(content)]:
+        raise ResponsesError(f"{path} is no survey in progress; delete it to begin one.")
     for number, line in enumerate(content[:end].splitlines(), start=1):
         try:
             entry = json.loads(line)
@@ -307,7 +308,7 @@ def _whole_lines(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 def _begun(path: Path, entries: list[dict[str, Any]], inventory: Inventory) -> int:
     """The seed of a survey that was begun, once it is sure to be this one."""
-    head = entries[0] if entries else {}
+    head = entries[0]
     if head.get("format") != _FORMAT or not isinstance(head.get("seed"), int):
         raise ResponsesError(f"{path} is no survey in progress; delete it to begin one.")
     if head.get("inventory") != inventory.name:
