@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allport.errors import ModelError, UsageError
 from allport.models.chat_rendering import ChatRenderer
@@ -290,6 +291,32 @@ class TransformersModel:
             completion_tokens=written.length,
         )
 
+    def prompt_tokens(
+        self, messages: Sequence[Message], answer: str = "", cue: str = ""
+    ) -> NDArray[np.int32]:
+        """Tokens of a chat as it is asked, and of an answer after it.
+
+        Args:
+            messages: The chat, ending with the user's turn.
+            answer: What the model is made to answer; its tokens are the last ones.
+            cue: Beginning of the answer, written for the model.
+
+        Raises:
+            ModelError: The tokens do not fit into the model's context, or the answer cannot be
+                written.
+        """
+        text = self.chat.render(messages, cue)
+        [prompt] = self._prompts.pieces([text])
+        tokens = prompt.tokens()
+        if answer:
+            ways = self._labels.after(text, prompt.last_text, int(tokens[-1]), [answer])
+            # After a word a space comes first; after a line break or a control token none does.
+            spaced = self.chat.template is None and not text[-1].isspace()
+            way = ways.variants[0][-1 if spaced else 0]
+            tokens = np.concatenate([tokens, np.array(way, np.int32)])
+        self._check_length(len(tokens), 0, "A chat and its answer")
+        return tokens
+
     def generate(
         self,
         chats: Sequence[Sequence[Message]],
@@ -339,11 +366,11 @@ class TransformersModel:
 
     def _write(
         self,
-        prompts: Sequence[np.ndarray[Any, np.dtype[np.int32]]],
+        prompts: Sequence[NDArray[np.int32]],
         max_new_tokens: int,
         temperature: float,
         seeds: Sequence[int],
-        keys: Sequence[RowKey],
+        keys: Sequence[RowKey] | None = None,
     ) -> Iterator[list[Written]]:
         return write(
             self.passes,
