@@ -302,10 +302,19 @@ def _codes(
     name: str, frame: pl.DataFrame, columns: Sequence[str], ids: pl.Series, inventory: Inventory
 ) -> NDArray[np.int8]:
     """Answers as stored in bytes, shape (people, items); 0 where missing."""
+    import polars as pl
+
     low, high = inventory.scale[0].value, inventory.scale[-1].value
     codes = np.empty((len(frame), len(columns)), dtype=np.int8)
     for place, column in enumerate(columns):
-        values = _numbers(name, frame[column], ids)
+        cells = frame[column]
+        if cells.dtype.is_integer() and low == 1:
+            # The way of a clean column, many times as fast as finding fault with one.
+            whole = cells.fill_null(MISSING)
+            if whole.is_between(MISSING, int(high)).all():
+                codes[:, place] = whole.cast(pl.Int8).to_numpy()
+                continue
+        values = _numbers(name, cells, ids)
         wrong = (values != MISSING) & ((values < low) | (values > high) | (values % 1 != 0))
         if wrong.any():
             row = int(wrong.argmax())
