@@ -13,7 +13,11 @@ from allport.evaluation import (
     BenchmarkPeople,
     JsonLines,
     OpenAnswer,
+    PersonMethod,
+    evaluate_open_ended,
+    few_shot,
     open_questions,
+    plan_cells,
     prefer,
     rate_fit,
     rate_level,
@@ -78,6 +82,15 @@ def judge_of_fit(people: BenchmarkPeople, name: str = "fair") -> ScriptedRespond
 
     def script(question: Question) -> Response:
         content = question.messages[-1].content
+        if question.condition.template == "level":
+            heard = min(max(round(level_in(content)), 1), 5) - 1
+            return Response(
+                question.item,
+                question.condition,
+                tuple(float(i == heard) for i in range(5)),
+                heard,
+                1.0,
+            )
         described = content.split("statements:\n")[1].split("\n\n")[0]
         true = by_lines[described]
         if question.condition.template == "prefer":
@@ -229,3 +242,36 @@ def test_answers_must_fit_questions_and_people(few_people: BenchmarkPeople) -> N
         rate_fit(judge, [OpenAnswer("one", "nobody", "N1", 1, "x")], QUESTIONS, few_people)
     with pytest.raises(UsageError, match="1 systems cannot be shown side by side"):
         prefer(judge, told(few_people.take([0]), "one"), QUESTIONS, few_people)
+
+
+def test_the_whole_part_runs_over_cells_and_judges(
+    few_people: BenchmarkPeople, tmp_path: Path
+) -> None:
+    people = few_people.take([0, 1, 2])
+    model = _Told(people, knows=False)
+    cells = plan_cells(
+        [PersonMethod.of_respondent("steering", _Told(people), with_prompts=False)],
+        [few_shot(people)],
+    )
+    judges = [judge_of_fit(people), judge_of_fit(people, "second")]
+    found = evaluate_open_ended(model, cells, people, judges, folder=tmp_path, resamples=50)
+    assert set(found.fit) == {"unaligned", "few-shot", "steering"}
+    assert found.fit["steering"].value == len(FIT_RUBRIC)
+    assert found.fit["unaligned"].value < found.fit["steering"].value
+    assert found.preferred["steering"].value > 0.9
+    with pytest.raises(UsageError, match="judges of different names"):
+        evaluate_open_ended(model, cells, people, [judges[0], judges[0]])
+
+
+class _Told(ScriptedRespondent):
+    """Writes in the place of its persona, or the same to everything."""
+
+    def __init__(self, people: BenchmarkPeople, knows: bool = True) -> None:
+        super().__init__(self._written, "told")
+        self._people, self._knows = people, knows
+
+    def _written(self, question: Question) -> Response:
+        text = "My level is 1"
+        if self._knows:
+            (text,) = Telling(self._people, question.condition.persona)([question.messages], [0])
+        return Response(question.item, question.condition, None, None, float("nan"), text=text)

@@ -74,6 +74,20 @@ for _name, _help in {
     )
 app.command(_inventories)
 
+_evaluate = App(
+    name="evaluate",
+    help="Compare a model with the people it should be like.",
+    group=_ASKING,
+    help_epilogue="",
+)
+_evaluate.command(
+    "allport.cli.evaluate:person_",
+    name="person",
+    help="Ask a model in the place of people, and compare with what they answered.",
+    help_epilogue="",
+)
+app.command(_evaluate)
+
 
 @app.meta.default
 def _launch(

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         write_answers,
         writer_of,
     )
+    from allport.evaluation.open_ended_run import (
+        evaluate_open_ended,
+    )
     from allport.evaluation.open_ended_scores import (
         InterviewScores,
         OpenEndedScores,
@@ -52,10 +55,14 @@ if TYPE_CHECKING:
         Cell,
         PerPersonRespondent,
         PersonBenchmark,
+        run_person_benchmark,
+    )
+    from allport.evaluation.person_cells import (
+        CellPlan,
         PersonMethod,
         PersonPrompts,
         few_shot,
-        run_person_benchmark,
+        plan_cells,
     )
     from allport.evaluation.person_report import (
         Comparison,
@@ -80,6 +87,7 @@ if TYPE_CHECKING:
     from allport.evaluation.side_effects import (
         NeutralText,
         fluency,
+        measure_side_effects,
         neutral_texts,
         word_log_probabilities,
     )
@@ -109,6 +117,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "write_answers",
         "writer_of",
     ),
+    "open_ended_run": ("evaluate_open_ended",),
     "open_ended_scores": (
         "InterviewScores",
         "OpenEndedScores",
@@ -132,10 +141,14 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Cell",
         "PerPersonRespondent",
         "PersonBenchmark",
+        "run_person_benchmark",
+    ),
+    "person_cells": (
+        "CellPlan",
         "PersonMethod",
         "PersonPrompts",
         "few_shot",
-        "run_person_benchmark",
+        "plan_cells",
     ),
     "person_report": (
         "Comparison",
@@ -160,6 +173,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "side_effects": (
         "NeutralText",
         "fluency",
+        "measure_side_effects",
         "neutral_texts",
         "word_log_probabilities",
     ),
@@ -175,6 +189,7 @@ __all__ = [
     "Calibration",
     "CalibrationBin",
     "Cell",
+    "CellPlan",
     "Comparison",
     "Figure",
     "InterviewScores",
@@ -203,11 +218,14 @@ __all__ = [
     "calibration",
     "compared_with",
     "corrected_errors",
+    "evaluate_open_ended",
     "few_shot",
     "fluency",
+    "measure_side_effects",
     "neutral_texts",
     "open_questions",
     "person_report",
+    "plan_cells",
     "prefer",
     "published_errors",
     "rate_fit",

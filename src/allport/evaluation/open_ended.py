@@ -84,10 +84,11 @@ class _Generates(Protocol):
         *,
         max_new_tokens: int | None = None,
         seeds: Sequence[int] | None = None,
+        personas: Sequence[str] | None = None,
     ) -> Sequence[Any]: ...
 
 
-def writer_of(respondent: Respondent, max_new_tokens: int = 80) -> Writer:
+def writer_of(respondent: Respondent, person: str = "", max_new_tokens: int = 80) -> Writer:
     """A writer that lets a respondent answer in its own words.
 
     Local models write through `generate`. Of others, such as endpoints, the text of a generated
@@ -95,19 +96,22 @@ def writer_of(respondent: Respondent, max_new_tokens: int = 80) -> Writer:
 
     Args:
         respondent: Who writes.
+        person: In whose place, by id, where the respondent is aligned to many.
         max_new_tokens: Limit of each answer of a local model.
     """
 
     def generated(chats: Sequence[Sequence[Message]], seeds: Sequence[int]) -> list[str]:
         assert isinstance(respondent, _Generates)
-        replies = respondent.generate(chats, max_new_tokens=max_new_tokens, seeds=seeds)
+        replies = respondent.generate(
+            chats, max_new_tokens=max_new_tokens, seeds=seeds, personas=[person] * len(chats)
+        )
         return [str(reply.text) for reply in replies]
 
     def answered(chats: Sequence[Sequence[Message]], seeds: Sequence[int]) -> list[str]:
         asked = [
             Question(
                 item=number,
-                condition=Condition("open-ended", "forward"),
+                condition=Condition("open-ended", "forward", persona=person),
                 messages=tuple(chat),
                 cue="",
                 # Nothing is chosen; the labels are there because every question has some.

@@ -23,102 +23,33 @@ from typing import Any, Final, Literal, NamedTuple
 
 from allport.administration.design import Design
 from allport.administration.progress import ProgressCallback
-from allport.errors import AllportError, ModelError, RunError, UsageError
+from allport.errors import AllportError, RunError, UsageError
 from allport.evaluation.people_bootstrap import PeopleBootstrap
 from allport.evaluation.person_answers import PersonAnswers, answers_from_responses
 from allport.evaluation.person_baselines import Baseline, baselines
+from allport.evaluation.person_cells import (
+    CellPlan,
+    PersonMethod,
+    PersonPrompts,
+    few_shot,
+    plan_cells,
+)
 from allport.evaluation.person_scores import PersonScores, score_person_answers
 from allport.evaluation.person_targets import BenchmarkPeople
-from allport.files import sha256_of, write_atomically
+from allport.files import write_atomically
 from allport.models.respondent import Question, Reading, Respondent, Response
 from allport.personas.persona import Persona
 
 __all__ = [
-    "FEW_SHOT",
     "Cell",
     "PerPersonRespondent",
     "PersonBenchmark",
-    "PersonMethod",
-    "PersonPrompts",
-    "few_shot",
     "run_person_benchmark",
 ]
 
-FEW_SHOT: Final = "few-shot"
-_UNALIGNED: Final = "unaligned"
 _RECORD: Final = "benchmark.json"
 _FORMAT: Final = "allport-person-benchmark-1"
 _QUESTIONS_AT_ONCE: Final = 4096
-
-
-@dataclass(frozen=True)
-class PersonMethod:
-    """A way of aligning that gives a respondent for each person, such as steering."""
-
-    name: str
-    """Shown in tables: "steering", "random direction"."""
-    respondent_for: Callable[[str], Respondent]
-    """The respondent that answers in the place of a person, by id. The same object for several
-    people is asked about them together."""
-    identity: Mapping[str, Any]
-    """What tells these alignments from others, JSON-ready: hashes, how they were fitted."""
-    with_prompts: bool = True
-    """Whether it is also asked together with each prompt; controls need not be."""
-    fit_seconds: float | None = None
-    """What fitting took for all people together, where that is known."""
-
-    @classmethod
-    def of_alignments(
-        cls, name: str, model: Any, alignments: Mapping[str, Any], **settings: Any
-    ) -> PersonMethod:
-        """Steering of one model by an alignment for each person.
-
-        Args:
-            name: Shown in tables.
-            model: Has `aligned(alignment)`, which gives a respondent.
-            alignments: By person id; each has a `content_hash`.
-            settings: Other fields.
-        """
-        hashes = {person: alignment.content_hash for person, alignment in alignments.items()}
-
-        def aligned(person: str) -> Respondent:
-            if person not in alignments:
-                raise ModelError(f"There is no alignment for person {person!r} in {name}.")
-            respondent: Respondent = model.aligned(alignments[person])
-            return respondent
-
-        return cls(
-            name=name,
-            respondent_for=aligned,
-            identity={
-                "model": model.describe(),
-                "alignments_hash": sha256_of(json.dumps(hashes, sort_keys=True)),
-            },
-            **settings,
-        )
-
-
-@dataclass(frozen=True)
-class PersonPrompts:
-    """A way of saying in a system prompt who to be, for each person."""
-
-    name: str
-    """Shown in tables: "few-shot", "description"."""
-    persona_for: Callable[[str], Persona]
-    """The persona of a person, by id."""
-
-
-def few_shot(people: BenchmarkPeople, shots: int | None = None) -> PersonPrompts:
-    """The person's literal answers to the items to fit on, as a list in the system prompt.
-
-    Args:
-        people: The benchmark.
-        shots: Give only so many answers, for models of short context.
-    """
-    if shots is not None and shots < 1:
-        raise UsageError(f"A few-shot prompt of {shots} answers says nothing; give 1 or more.")
-    name = FEW_SHOT if shots is None else f"{FEW_SHOT} of {shots}"
-    return PersonPrompts(name, lambda person: people.person(person, shots))
 
 
 class PerPersonRespondent:
@@ -182,18 +113,23 @@ class PerPersonRespondent:
 class Cell(NamedTuple):
     """One way of aligning, asked."""
 
-    name: str
-    method: str
-    """Of the method; empty where the model itself is asked."""
-    prompt: str
-    """Of the prompts; empty for none."""
+    plan: CellPlan
     answers: PersonAnswers
     responses: int
     """How many there are; an unaligned model answers once for everybody."""
     prompt_tokens: int
     seconds: float
     """Spent on asking, over all sessions."""
-    fit_seconds: float | None
+
+    @property
+    def name(self) -> str:
+        """Shown in tables."""
+        return self.plan.name
+
+    @property
+    def fit_seconds(self) -> float | None:
+        """What fitting took for all people together, where that is known."""
+        return None if self.plan.method is None else self.plan.method.fit_seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,12 +159,6 @@ class _Unspoken(NamedTuple):
 
     def system_prompt(self) -> str:
         return ""
-
-
-class _Planned(NamedTuple):
-    name: str
-    method: PersonMethod | None
-    prompts: PersonPrompts | None
 
 
 def run_person_benchmark(
@@ -278,7 +208,7 @@ def run_person_benchmark(
     )
     record = _Record(None if folder is None else Path(folder), model, chosen, design)
     cells = []
-    for planned in _plan_cells(methods, prompts):
+    for planned in plan_cells(methods, prompts):
         cells.append(_ask(planned, model, chosen, design, record, progress))
     rules = [
         Baseline(name, uses, answers.take(list(rows)))
@@ -294,24 +224,8 @@ def run_person_benchmark(
     )
 
 
-def _plan_cells(
-    methods: Sequence[PersonMethod], prompts: Sequence[PersonPrompts]
-) -> list[_Planned]:
-    cells = [_Planned(_UNALIGNED, None, None)]
-    cells += [_Planned(prompt.name, None, prompt) for prompt in prompts]
-    for method in methods:
-        cells.append(_Planned(method.name, method, None))
-        if method.with_prompts:
-            cells += [_Planned(f"{p.name} + {method.name}", method, p) for p in prompts]
-    names = [cell.name for cell in cells]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UsageError(f"Two cells of the benchmark are called {twice!r}; rename one.")
-    return cells
-
-
 def _ask(
-    planned: _Planned,
+    planned: CellPlan,
     model: Respondent,
     people: BenchmarkPeople,
     design: Design,
@@ -357,14 +271,11 @@ def _ask(
         raise
     seconds = record.spent(name, time.perf_counter() - start if run.asked else 0.0)
     return Cell(
-        name=name,
-        method="" if method is None else method.name,
-        prompt="" if prompts is None else prompts.name,
+        plan=planned,
         answers=answers_from_responses(name, run.responses, people),
         responses=run.responses.height,
         prompt_tokens=run.summary.prompt_tokens,
         seconds=seconds,
-        fit_seconds=None if method is None else method.fit_seconds,
     )
 
 

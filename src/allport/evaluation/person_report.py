@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from allport.errors import RunError
+from allport.evaluation.open_ended_scores import OpenEndedScores
 from allport.evaluation.person_answers import READINGS
 from allport.evaluation.person_benchmark import PersonBenchmark
 from allport.evaluation.person_scores import PersonScores
@@ -56,6 +57,8 @@ class PersonReport:
     comparisons: tuple[Comparison, ...]
     side_effects: Mapping[str, Mapping[str, Estimate]] = field(default_factory=dict)
     """Estimates by what was measured, by cell."""
+    open_ended: OpenEndedScores | None = None
+    """What judges made of open answers; None where none were written."""
 
     @property
     def cells(self) -> list[PersonScores]:
@@ -76,6 +79,7 @@ def person_report(
     benchmark: PersonBenchmark,
     *,
     side_effects: Mapping[str, Mapping[str, Estimate]] | None = None,
+    open_ended: OpenEndedScores | None = None,
     resamples: int = 2000,
     seed: int = 0,
 ) -> PersonReport:
@@ -84,6 +88,7 @@ def person_report(
     Args:
         benchmark: What was asked.
         side_effects: What else changed, by cell and by what was measured.
+        open_ended: What judges made of open answers.
         resamples: Of people.
         seed: Of the resamples.
     """
@@ -94,7 +99,7 @@ def person_report(
         for name in _REFERENCES
         if name in scores and name != cell.name
     ]
-    return PersonReport(benchmark, scores, tuple(comparisons), side_effects or {})
+    return PersonReport(benchmark, scores, tuple(comparisons), side_effects or {}, open_ended)
 
 
 def compared_with(scores: PersonScores, reference: PersonScores) -> Estimate:
@@ -132,8 +137,8 @@ def report_json(report: PersonReport) -> dict[str, Any]:
         if name in cells:
             cell = cells[name]
             content |= {
-                "method": cell.method,
-                "prompt": cell.prompt,
+                "method": None if cell.plan.method is None else cell.plan.method.name,
+                "prompt": None if cell.plan.prompts is None else cell.plan.prompts.name,
                 "responses": cell.responses,
                 "prompt_tokens": cell.prompt_tokens,
                 "seconds": cell.seconds,
@@ -157,6 +162,7 @@ def report_json(report: PersonReport) -> dict[str, Any]:
         "settings": dict(benchmark.settings),
         "systems": systems,
         "comparisons": [_plain(each._asdict()) for each in report.comparisons],
+        "open_ended": None if report.open_ended is None else _plain(vars(report.open_ended)),
     }
 
 
@@ -235,6 +241,7 @@ def _tables(report: PersonReport) -> Iterator[str]:
     yield from _group_table(report)
     yield from _facet_tables(report)
     yield from _calibration_tables(report)
+    yield from _open_ended_tables(report)
     yield from _cost_table(report)
 
 
@@ -301,6 +308,41 @@ def _calibration_tables(report: PersonReport) -> Iterator[str]:
             for row in zip(*(bins for _, bins in curves), strict=True)
         ),
     )
+
+
+def _open_ended_tables(report: PersonReport) -> Iterator[str]:
+    found = report.open_ended
+    if found is None:
+        return
+    traits = list(report.benchmark.people.traits)
+    yield "## Open answers, judged"
+    yield (
+        "Fit is on the rubric from 1, the opposite of the person, to 6, exactly like the person. "
+        "Preferred is how often the answer was taken for the person's own among those of all "
+        "cells. The interview is the correlation over people of trait scores that judges made of "
+        "the answers with the person's own."
+    )
+    yield _table(
+        ("", "fit", "preferred", "interview r", *(f"interview r, {code}" for code in traits)),
+        (
+            (
+                system,
+                _text(fit),
+                _text(found.preferred[system]) if system in found.preferred else "–",
+                _text(found.interview[system].mean),
+                *(_text(found.interview[system].by_trait[code]) for code in traits),
+            )
+            for system, fit in found.fit.items()
+        ),
+    )
+    for what, agreement in (
+        ("fit", found.fit_agreement),
+        ("level", found.level_agreement),
+    ):
+        said = _text(agreement) if not agreement.reason else f"– ({agreement.reason})"
+        yield f"Krippendorff's alpha between judges, {what}: {said}."
+    unusable = ", ".join(f"{_cell(judge)} {lost}" for judge, lost in found.unusable.items())
+    yield f"Judgements that could not be used: {unusable}."
 
 
 def _cost_table(report: PersonReport) -> Iterator[str]:
@@ -370,6 +412,8 @@ def _plain(value: Any) -> Any:
     """JSON-ready: NaN becomes null, estimates become objects."""
     if isinstance(value, Estimate):
         return {k: _plain(v) for k, v in value._asdict().items() if k != "reason" or v}
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return _plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): _plain(entry) for key, entry in value.items()}
     if isinstance(value, float) and not math.isfinite(value):

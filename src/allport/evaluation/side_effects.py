@@ -14,11 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allport.errors import ModelError
+from allport.evaluation.person_cells import CellPlan
 from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
 from allport.psychometrics.intervals import bootstrap
 
-__all__ = ["NeutralText", "fluency", "neutral_texts", "word_log_probabilities"]
+__all__ = [
+    "NeutralText",
+    "fluency",
+    "measure_side_effects",
+    "neutral_texts",
+    "word_log_probabilities",
+]
 
 Floats = NDArray[np.float64]
 
@@ -92,6 +99,32 @@ def word_log_probabilities(
         share, mass = response.probabilities[0], response.label_mass
         whole = math.log(max(share, 1e-300)) + math.log(mass)
         found[response.item - 1] = whole / texts[response.item - 1].words
+    return found
+
+
+def measure_side_effects(
+    model: Respondent, cells: Sequence[CellPlan], people: Sequence[str]
+) -> dict[str, Mapping[str, Estimate]]:
+    """Fluency on neutral text in every cell, over some people.
+
+    Args:
+        model: A local model.
+        cells: Ways of asking; see `plan_cells`.
+        people: Ids of the people in whose place it is measured.
+
+    Raises:
+        ModelError: The model gives no full probabilities.
+    """
+    plain = word_log_probabilities(model)
+    found = {}
+    for cell in cells:
+        rows = [
+            word_log_probabilities(
+                cell.respondent_for(model, person), cell.system_prompt(person), person=person
+            )
+            for person in (people if cell.differs_by_person else ())
+        ]
+        found[cell.name] = fluency(np.stack(rows) if rows else plain[None], plain)
     return found
 
 

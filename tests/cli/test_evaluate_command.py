@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from allport.corpora import PeopleCorpus, simulate_people, write_people
+from allport.inventories import load_inventory
+from allport.models.respondent import Question
+from allport.models.scripted import ScriptedRespondent
+
+PERSON = ("evaluate", "person", "any")
+QUICK = ("--test-items", "20", "--side-effects", "0")
+
+
+@pytest.fixture
+def neutral(model: Callable[[ScriptedRespondent], None]) -> ScriptedRespondent:
+    """Every model is one that answers neutrally."""
+    respondent = ScriptedRespondent(lambda question: 2, "neutral")
+    model(respondent)
+    return respondent
+
+
+def corpus(people: int = 40) -> PeopleCorpus:
+    return simulate_people(people, load_inventory("ipip-neo-300"), seed=3).corpus
+
+
+def test_a_model_stands_among_the_baselines(allport: Any, neutral: ScriptedRespondent) -> None:
+    said = allport(*PERSON, "--simulate", "40", *QUICK, "--out", "run")
+    assert (said.code, said.err) == (0, "")
+    lines = [line.split("  ")[0].strip() for line in said.out.splitlines()]
+    assert lines.index("ridge 120 to 20") < lines.index("unaligned") < lines.index("constant A")
+    assert "40 people (simulated)" in said.out
+    content = allport(*PERSON, "--simulate", "40", *QUICK, "--out", "run", "--json").json
+    assert [s["name"] for s in content["systems"]][:2] == ["unaligned", "few-shot"]
+    assert Path("run", "report.md").exists()
+    assert Path("run", "scores.json").exists()
+
+
+def test_the_same_command_goes_on_and_asks_nothing_twice(
+    allport: Any, neutral: ScriptedRespondent
+) -> None:
+    words = (*PERSON, "--simulate", "5", *QUICK, "--out", "run")
+    assert allport(*words).code == 0
+    asked = neutral.asked.total()
+    assert asked == 2 * 20 + 2 * 5 * 20
+    assert allport(*words).code == 0
+    assert neutral.asked.total() == asked
+
+
+def test_people_come_from_files_with_their_keying_checked(
+    allport: Any, neutral: ScriptedRespondent, sentence: Any
+) -> None:
+    people = corpus()
+    write_people(people, "literal.csv", stored="literal")
+    said = allport(*PERSON, "--people", "literal.csv", "--stored", "literal", *QUICK)
+    assert said.code == 0
+    # The other way round it is refused, with the figure.
+    wrong = allport(*PERSON, "--people", "literal.csv", "--stored", "keyed", *QUICK)
+    sentence(wrong, 1)
+    assert "opposite keys" in wrong.err
+    write_people(people, "keyed.csv", stored="keyed")
+    pl.read_csv("keyed.csv").rename({"id": "case"}).write_csv("papi.csv")
+    assert allport(*PERSON, "--people", "papi.csv", *QUICK).code == 0
+
+
+def test_people_who_cannot_take_part_are_named(allport: Any, neutral: ScriptedRespondent) -> None:
+    frame_of = corpus()
+    codes = np.array(frame_of.literal_codes)
+    codes[0] = 3
+    codes[1] = 0
+    changed = PeopleCorpus("some", frame_of.inventory, frame_of.about, codes)
+    write_people(changed, "people.csv", stored="literal")
+    said = allport(*PERSON, "--people", "people.csv", "--stored", "literal", *QUICK)
+    assert said.code == 0
+    assert "2 people were left out" in said.out
+    assert "the same answer to every item" in said.out
+
+
+def test_few_people_and_short_prompts(allport: Any, neutral: ScriptedRespondent) -> None:
+    words = ("--simulate", "40", "--limit-people", "3", "--shots", "10", "--orders", "reversed")
+    content = allport(*PERSON, *words, *QUICK, "--json").json
+    assert content["people"]["people"] == 3
+    assert content["systems"][1]["name"] == "few-shot of 10"
+    prompts = {q.messages[0].content for q in neutral.asked if len(q.messages) == 2}
+    assert {prompt.count("\n") for prompt in prompts} == {10}
+    # Baselines still know all forty.
+    assert "ridge 120 to 20" in [s["name"] for s in content["systems"]]
+
+
+def test_open_answers_are_judged_where_judges_are_named(
+    allport: Any, model: Callable[[ScriptedRespondent], None]
+) -> None:
+    from allport.models import Response
+
+    def script(question: Question) -> Any:
+        if question.reading == "generation":
+            said = "I would wait and see."
+            return Response(question.item, question.condition, None, None, float("nan"), text=said)
+        return [1 / len(question.options)] * len(question.options)
+
+    model(ScriptedRespondent(script, "both"))
+    words = (*PERSON, "--simulate", "4", *QUICK, "--judge", "x", "--open-people", "2")
+    content = allport(*words, "--out", "run", "--json").json
+    assert content["open_ended"]["fit"]["few-shot"]["value"] == pytest.approx(3.5)
+    assert content["open_ended"]["fit_agreement"]["reason"]
+    assert len(Path("run", "open_answers.jsonl").read_text().splitlines()) == 2 * 2 * 30
+    assert "## Open answers, judged" in Path("run", "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ((), 2, "--people FILE, or --simulate"),
+        (("--simulate", "3", "--people", "x.csv"), 2, "--people FILE, or --simulate"),
+        (("--simulate", "0"), 2, "give 1 or more"),
+        (("--people", "nowhere.csv"), 1, "nowhere.csv"),
+        (("--simulate", "5", "--test-items", "500"), 2, "there are 180"),
+        (("--simulate", "5", "--limit-people", "0"), 2, "asks for nobody"),
+        (("--simulate", "5", "--shots", "0"), 2, "give 1 or more"),
+        (("--simulate", "5", "--templates", "rhymes"), 2, "Unknown template 'rhymes'"),
+        (("--simulate", "5", "--orders", "sideways"), 2, "no option order"),
+    ],
+)
+def test_mistakes_are_said_in_a_sentence(
+    allport: Any,
+    neutral: ScriptedRespondent,
+    sentence: Any,
+    words: tuple[str, ...],
+    code: int,
+    said: str,
+) -> None:
+    found = allport(*PERSON, *words)
+    sentence(found, code)
+    assert said in found.err
