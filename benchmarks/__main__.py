@@ -13,6 +13,7 @@ BENCHMARKS = (
     "measuring_memory",
     "measuring_scoring",
     "measuring_start",
+    "person_fit",
 )
 
 

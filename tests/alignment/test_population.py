@@ -7,8 +7,16 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from allport.alignment import TiltedResponse, fit_population, stratified_folds
-from allport.alignment.population import Exclusion, PopulationFit, prepare_population
+from allport.alignment import (
+    Displacements,
+    TiltedResponse,
+    calibrate_response,
+    fit_population,
+    probe_displacements,
+    stratified_folds,
+)
+from allport.alignment.exclusions import Exclusion
+from allport.alignment.population import PopulationFit, prepare_population
 from allport.errors import ModelError, ResponsesError, UsageError
 from allport.inventories import load_inventory
 from benchmarks.planted_people import PlantedModel, planted_model, planted_people
@@ -165,3 +173,28 @@ def test_bad_requests_are_one_sentence() -> None:
     broken[0, 0, 0] = np.nan
     with pytest.raises(ModelError, match="not finite"):
         fit_population(broken, literal, strengths=(1.0,))
+
+
+def test_a_model_asked_at_probes_gives_the_strengths_of_the_model_itself() -> None:
+    literal, _ = planted_people(200)
+    truth = response_of(MODEL)
+    probes = probe_displacements(MODEL.differences, literal, count=96)
+    assert probes.shape == (96, 24, 48)
+    everywhere = torch.arange(24).expand(96, -1)
+    asked = Displacements(everywhere, torch.from_numpy(probes))
+    measured = truth(asked, torch.ones(1), torch.arange(120))[0]
+    calibration = calibrate_response(probes, measured.numpy(), MODEL.probabilities)
+    assert calibration.r_squared > 0.8
+    by_model = fitted(literal).people.strengths
+    by_stand_in = fitted(literal, response=calibration.response).people.strengths
+    assert (np.abs(by_model - by_stand_in) <= 1).mean() > 0.9
+    assert np.corrcoef(by_model, by_stand_in)[0, 1] > 0.6
+
+
+def test_probes_take_the_strengths_in_turn_even_of_one_person() -> None:
+    literal, _ = planted_people(1)
+    probes = probe_displacements(MODEL.differences, literal, count=4, strengths=(-1.0, 0.0, 2.0))
+    np.testing.assert_allclose(probes[1], -2 * probes[0], rtol=1e-5)
+    np.testing.assert_array_equal(probes[:2], probes[2:])
+    with pytest.raises(ResponsesError, match="Nobody of 1 can be a probe"):
+        probe_displacements(MODEL.differences, np.full((1, 120), 3.0))

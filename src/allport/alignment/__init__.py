@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from allport.alignment.displacements import Displacements
+    from allport.alignment.exclusions import Exclusion
     from allport.alignment.expected_answers import (
         Calibration,
         TiltedResponse,
@@ -14,13 +15,13 @@ if TYPE_CHECKING:
     )
     from allport.alignment.head_ranking import default_head_count, rank_heads
     from allport.alignment.population import (
-        Exclusion,
         PeopleFit,
         PopulationFit,
         PopulationPlan,
         fit_people,
         fit_population,
         prepare_population,
+        probe_displacements,
     )
     from allport.alignment.population_store import (
         PopulationStore,
@@ -44,16 +45,17 @@ if TYPE_CHECKING:
 # torch is imported with the first name that needs it, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
     "displacements": ("Displacements",),
+    "exclusions": ("Exclusion",),
     "expected_answers": ("Calibration", "TiltedResponse", "calibrate_response"),
     "head_ranking": ("default_head_count", "rank_heads"),
     "population": (
-        "Exclusion",
         "PeopleFit",
         "PopulationFit",
         "PopulationPlan",
         "fit_people",
         "fit_population",
         "prepare_population",
+        "probe_displacements",
     ),
     "population_store": ("PopulationStore", "open_population", "write_population"),
     "published": ("PublishedFit", "best_on_reported", "fit_published"),
@@ -101,6 +103,7 @@ __all__ = [
     "person_displacements",
     "prepare_population",
     "prepare_ridge",
+    "probe_displacements",
     "rank_heads",
     "second_moment",
     "stratified_folds",

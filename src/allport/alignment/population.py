@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -22,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from allport.alignment.exclusions import Exclusion, find_exclusions
 from allport.alignment.head_ranking import default_head_count, rank_heads
 from allport.alignment.ridge_directions import (
     BLOCK,
@@ -41,14 +41,13 @@ from allport.alignment.strength import (
 from allport.errors import ResponsesError, UsageError
 
 __all__ = [
-    "Exclusion",
     "PeopleFit",
     "PopulationFit",
     "PopulationPlan",
-    "exclusions",
     "fit_people",
     "fit_population",
     "prepare_population",
+    "probe_displacements",
 ]
 
 Engine = Literal["local", "ray"]
@@ -56,28 +55,6 @@ Engine = Literal["local", "ray"]
 _MEMORY = 256 << 20
 _LARGEST_CHUNK = 2048
 """Beyond this a larger chunk saves nothing: its products are large enough for full speed."""
-
-
-class Exclusion(IntEnum):
-    """Why a person was not fitted; zero for those who were."""
-
-    NONE = 0
-    TOO_FEW_ANSWERS = 1
-    CONSTANT_ANSWERS = 2
-    OUT_OF_RANGE = 3
-
-    @property
-    def reason(self) -> str:
-        """In words that follow "excluded: "."""
-        return _REASONS[self]
-
-
-_REASONS = {
-    Exclusion.NONE: "not excluded",
-    Exclusion.TOO_FEW_ANSWERS: "too few usable answers",
-    Exclusion.CONSTANT_ANSWERS: "the same answer to every item",
-    Exclusion.OUT_OF_RANGE: "an answer outside the scale",
-}
 
 
 class PeopleFit(NamedTuple):
@@ -150,29 +127,6 @@ class PopulationFit:
             )
 
 
-def exclusions(
-    literal: NDArray[np.generic], scale: tuple[float, float] = (1.0, 5.0), least_answers: int = 30
-) -> NDArray[np.int8]:
-    """Which people cannot be fitted, and why, as `Exclusion` numbers, (people,).
-
-    Args:
-        literal: Literal answers, (people, items), NaN for missing.
-        scale: Smallest and largest answer.
-        least_answers: Fewer usable answers than these are too few.
-    """
-    answers = np.asarray(literal, dtype=np.float32)
-    missing = np.isnan(answers)
-    with np.errstate(invalid="ignore"):
-        outside = ((answers < scale[0]) | (answers > scale[1])).any(axis=1)
-    high = np.where(missing, -np.inf, answers).max(axis=1, initial=-np.inf)
-    low = np.where(missing, np.inf, answers).min(axis=1, initial=np.inf)
-    return np.select(
-        [outside, (~missing).sum(axis=1) < least_answers, high <= low],
-        [Exclusion.OUT_OF_RANGE, Exclusion.TOO_FEW_ANSWERS, Exclusion.CONSTANT_ANSWERS],
-        Exclusion.NONE,
-    ).astype(np.int8)
-
-
 def prepare_population(
     differences: NDArray[np.floating],
     moment: NDArray[np.float64],
@@ -239,6 +193,53 @@ def prepare_population(
     )
 
 
+def probe_displacements(
+    differences: NDArray[np.floating],
+    literal: NDArray[np.generic],
+    *,
+    count: int = 64,
+    heads: int | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    scale: tuple[float, float] = (1.0, 5.0),
+    least_answers: int = 30,
+) -> NDArray[np.float32]:
+    """Displacements at which to ask a model, so that `calibrate_response` can stand in for it.
+
+    They are those of people spread evenly over `literal`, the strengths taken in turn.
+
+    Args:
+        differences: Contrast differences, (items, heads, head_dim).
+        literal: Literal answers of those to be fitted, or of simulated people, (people, items).
+        count: How many probes. Each costs the model one answer to every item.
+        heads: Heads steered for each person, as for `fit_population`.
+        strengths: The grid; zero is left out.
+        scale: Smallest and largest literal answer.
+        least_answers: People with fewer usable answers are passed over.
+
+    Returns:
+        Strength included, (count, heads, head_dim).
+
+    Raises:
+        ResponsesError: Nobody of them can be fitted.
+        UsageError: The head count does not fit.
+    """
+    usable = np.flatnonzero(find_exclusions(literal, scale, least_answers) == Exclusion.NONE)
+    if not len(usable):
+        raise ResponsesError(f"Nobody of {len(literal)} can be a probe; simulate people instead.")
+    rows = usable[np.linspace(0, len(usable) - 1, count).round().astype(np.intp)]
+    targets = graded_targets(literal[rows], *scale)
+    ridge = prepare_ridge(differences, second_moment(targets))
+    total = differences.shape[1]
+    asked = torch.from_numpy(targets)
+    chosen = rank_heads(
+        held_out_errors(ridge, asked), default_head_count(total) if heads is None else heads
+    )
+    moved = person_displacements(ridge, asked, chosen).dense(total).view(count, total, -1)
+    grid = np.array([strength for strength in strengths if strength], dtype=np.float32)
+    probes: NDArray[np.float32] = moved.numpy() * np.resize(grid, count)[:, None, None]
+    return probes
+
+
 def fit_people(plan: PopulationPlan, literal: NDArray[np.generic]) -> PeopleFit:
     """Find heads and strength of each of some people.
 
@@ -246,7 +247,7 @@ def fit_people(plan: PopulationPlan, literal: NDArray[np.generic]) -> PeopleFit:
         plan: From `prepare_population`.
         literal: Their literal answers, (people, items), NaN for missing.
     """
-    excluded = exclusions(literal, plan.scale, plan.least_answers)
+    excluded = find_exclusions(literal, plan.scale, plan.least_answers)
     usable = np.flatnonzero(excluded == Exclusion.NONE)
     people = PeopleFit(
         heads=np.zeros((len(literal), plan.heads), dtype=np.int16),
@@ -342,7 +343,7 @@ def fit_population(
     moment = np.zeros((items, items))
     found: Counter[int] = Counter()
     for part in _parts(literal, _LARGEST_CHUNK):
-        excluded = exclusions(part, scale, least_answers)
+        excluded = find_exclusions(part, scale, least_answers)
         found.update(excluded.tolist())
         moment += second_moment(graded_targets(part[excluded == Exclusion.NONE], *scale))
     if not found[Exclusion.NONE]:

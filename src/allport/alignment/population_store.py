@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from allport.alignment.displacements import Displacements
-from allport.alignment.population import Exclusion, PopulationFit
+from allport.alignment.exclusions import Exclusion
+from allport.alignment.population import PopulationFit
 from allport.alignment.ridge_directions import (
     graded_targets,
     person_displacements,

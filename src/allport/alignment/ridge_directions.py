@@ -23,9 +23,9 @@ so that everything about N people is a product with their targets T (people, ite
     leave-one-item-out      (T P)_ij / P_jj       exact: what refitting without item j would miss by
     directions              T (I - P) D_c
 
-A missing answer is masked exactly: the fit without the items Q is the fit in which the answers to Q
-take the values that make their residuals zero, x = -P_QQ^-1 P_QS t_S, and the diagonal of P becomes
-P_jj - P_jQ P_QQ^-1 P_Qj. So a person with m missing answers costs one m x m system a head.
+A missing answer is masked exactly: the fit without item q is the fit in which the answer to q takes
+the value that makes its residual zero, which is a rank-one update of residuals and of P. So a
+person with m missing answers costs m such updates a head.
 """
 
 from __future__ import annotations
@@ -278,27 +278,24 @@ def _masked(missing: Tensor) -> Tensor:
     return missing.nonzero()[:, 1].view(len(missing), -1)
 
 
-def _inverse_block(rows: Tensor, where: Tensor) -> Tensor:
-    """P_QQ^-1 from the rows P_Q (..., masked, items), with Q = `where` (..., masked)."""
-    block = rows.gather(-1, where[..., None, :].expand(*rows.shape[:-1], -1))
-    inverse: Tensor = torch.linalg.inv(block.double()).to(rows.dtype)
-    return inverse
-
-
 def _masked_errors(ridge: HeadRidge, filled: Tensor, missing: Tensor) -> Tensor:
-    freedom = ridge.freedom.float()
-    errors = (filled @ ridge.held_out.flatten(1)).view(-1, *freedom.shape)
+    """Errors of people who miss equally many answers: one rank-one update an answer, all heads."""
     where = _masked(missing)
-    rows = ridge.held_out[where].mul_(freedom).transpose(1, 2)
-    inverse = _inverse_block(rows, where[:, None].expand(*rows.shape[:3]))
-    values = -(inverse @ (rows @ filled[:, None, :, None]))
-    residuals = errors * freedom + (values.transpose(2, 3) @ rows).squeeze(2)
-    free = freedom - (rows * (inverse @ rows)).sum(dim=2)
+    rows = ridge.held_out[where] * ridge.freedom
+    residuals = (filled @ ridge.held_out.flatten(1)).view(rows[:, 0].shape) * ridge.freedom
+    free = ridge.freedom.expand_as(residuals).clone()
+    for number in range(where.shape[1]):
+        row = rows[:, number]
+        at = where[:, number, None, None].expand(-1, row.shape[1], 1)
+        step = row / row.gather(2, at)
+        residuals -= step * residuals.gather(2, at)
+        free -= step * row
+        left = rows[:, number + 1 :]
+        left -= left.gather(3, at[:, None].expand(-1, left.shape[1], -1, 1)) * step[:, None]
     # What is masked has neither residual nor freedom left but rounding.
     squares = (residuals / free).square_().masked_fill_(missing[:, None, :], 0.0)
     answered = (~missing).sum(dim=1, keepdim=True)
-    mean: Tensor = squares.sum(dim=2) / answered.clamp(min=1)
-    return mean
+    return (squares.sum(dim=2) / answered.clamp(min=1)).to(filled.dtype)
 
 
 def _completed(ridge: HeadRidge, heads: Tensor, targets: Tensor) -> Tensor:
@@ -307,8 +304,10 @@ def _completed(ridge: HeadRidge, heads: Tensor, targets: Tensor) -> Tensor:
     filled = targets.nan_to_num(nan=0.0)
     for pairs in _masking_batches(missing, 1):
         where, head = _masked(missing[pairs]), heads[pairs]
-        rows = ridge.held_out[where, head[:, None]] * ridge.freedom.float()[head][:, None]
-        values = -(_inverse_block(rows, where) @ (rows @ filled[pairs, :, None])).squeeze(2)
+        rows = ridge.held_out[where, head[:, None]] * ridge.freedom[head][:, None]
+        block = rows.gather(2, where[:, None, :].expand(-1, where.shape[1], -1))
+        known = (rows * filled[pairs, None, :]).sum(dim=2)
+        values = torch.linalg.solve(block, -known).to(filled.dtype)
         filled[pairs] = filled[pairs].scatter(1, where, values)
     return filled
 
