@@ -48,3 +48,39 @@ def test_a_ratio_of_one_is_nothing_lost() -> None:
 def test_a_respondent_without_full_probabilities_is_refused() -> None:
     with pytest.raises(ModelError, match="no probability of a whole sentence"):
         word_log_probabilities(ScriptedRespondent(lambda question: None))
+
+
+def test_a_real_model_gives_the_probabilities_that_its_logits_say() -> None:
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from allport.evaluation import NeutralText
+    from allport.models import TransformersModel
+
+    words = ["<end>", "Answer:", *["Go", "on", "with", "the", "text", "where", "it", "stops."]]
+    words += ["red", "green", "blue", "cat", "dog"]
+    inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<end>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>")
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        eos_token_id=0,
+        pad_token_id=0,
+        bos_token_id=None,
+        initializer_range=0.5,
+    )
+    model = LlamaForCausalLM(config)
+    text = NeutralText("red green", "blue cat dog")
+    found = word_log_probabilities(TransformersModel(model, tokenizer), texts=[text])
+    prompt = "Go on with the text where it stops. red green blue cat dog"
+    ids = torch.tensor([[words.index(word) for word in prompt.split()]])
+    with torch.inference_mode():
+        logs = model(ids).logits[0].log_softmax(-1)
+    wanted = sum(float(logs[place - 1, ids[0, place]]) for place in range(-3, 0)) / 3
+    assert found == pytest.approx([wanted], abs=1e-4)
