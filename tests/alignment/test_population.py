@@ -12,6 +12,7 @@ from allport.alignment import (
     TiltedResponse,
     calibrate_response,
     fit_population,
+    population,
     probe_displacements,
     stratified_folds,
 )
@@ -101,6 +102,19 @@ def test_cost_is_linear_in_people() -> None:
         counts.append(counter.get_total_flops())
     assert counts[0] > 0
     assert counts[2] - counts[1] == 2 * (counts[1] - counts[0])
+
+
+def test_penalties_are_chosen_by_people_spread_over_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    literal, _ = planted_people(90)
+    literal[1::3] = np.nan
+    literal[2::3] = 1
+    monkeypatch.setattr(population, "_SAMPLE", 30)
+    spread = fit_population(MODEL.differences, literal, strengths=(1.0,))
+    few = np.linspace(0, 89, 30).round().astype(int)
+    monkeypatch.undo()
+    alone = fit_population(MODEL.differences, literal[few], strengths=(1.0,))
+    np.testing.assert_allclose(spread.penalties, alone.penalties)
+    assert len(spread.people.heads) == 90
 
 
 def test_a_single_strength_is_everyones() -> None:
