@@ -91,7 +91,7 @@ def person_(
         run_person_benchmark,
         write_person_report,
     )
-    from allport.evaluation.person_report import report_json
+    from allport.evaluation.person_reporting import report_json
 
     everybody = _people(people, stored, simulate, seed)
     if test_items is not None:

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
         few_shot,
         plan_cells,
     )
-    from allport.evaluation.person_report import (
+    from allport.evaluation.person_reporting import (
         Comparison,
         PersonReport,
         PersonReportFiles,
@@ -150,7 +150,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "few_shot",
         "plan_cells",
     ),
-    "person_report": (
+    "person_reporting": (
         "Comparison",
         "PersonReport",
         "PersonReportFiles",
