@@ -2,11 +2,11 @@
 at a time with a scikit-learn regression a head, on the same simulated model, people and heads.
 
 The model is simulated with the embedded model's shape: 120 items, 6 layers of 4 heads of size 48.
-Ratios are seconds a person: processor time of the loop on its own fastest setting, one thread, which
-what else runs on the machine does not lengthen, over our time by the clock on all cores; both
-without strengths, which the loop finds by running the model. The whole population is fitted in
-a process of its own with penalties, heads and strengths, and written to disk. The floor for
-307,313 people: their errors on 24 heads are 2.1e11 multiply-adds.
+Ratios are seconds a person: processor time of the loop on its fastest setting, one thread, which
+other programs do not lengthen, over our time by the clock on all cores; both without strengths,
+which the loop finds by running the model. The whole population is fitted in a process of its own
+with penalties, heads and strengths, and written to disk. The floor for 307,313 people: their errors
+on 24 heads are 1.1e11 multiply-adds.
 """
 
 from __future__ import annotations
