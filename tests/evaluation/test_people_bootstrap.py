@@ -55,6 +55,13 @@ def test_what_does_not_vary_has_no_correlation() -> None:
     )
 
 
+def test_two_people_have_no_correlation() -> None:
+    first = np.array([[1.0, 1.0], [2.0, 2.0], [3.0, np.nan]])
+    found = PeopleBootstrap(3, resamples=0).correlations(first, first[::-1] ** 2).estimates("few")
+    assert found[0].value < 0
+    assert found[1].reason == "few"
+
+
 def test_people_without_a_value_are_left_out() -> None:
     values = np.array([[1.0, np.nan], [3.0, np.nan], [np.nan, np.nan]])
     first, second = PeopleBootstrap(3, resamples=50).means(values).estimates("nobody")

@@ -23,6 +23,7 @@ __all__ = ["PeopleBootstrap", "Resampled"]
 
 Floats = NDArray[np.float64]
 
+_FEWEST_CORRELATED = 3
 _MOST_KEPT = 20_000_000
 """Weights kept between figures, 160 MB; with more people they are drawn anew each time."""
 
@@ -138,7 +139,8 @@ class PeopleBootstrap:
     def correlations(self, first: ArrayLike, second: ArrayLike) -> Resampled:
         """Correlations over people of K pairs of columns, each of shape (people, K).
 
-        People with NaN in either column of a pair are left out of it.
+        People with NaN in either column of a pair are left out of it; two people who are left lie
+        on a line whatever they are like, so that fewer than three have no correlation.
         """
         x, y = np.array(first, dtype=np.float64), np.array(second, dtype=np.float64)
         known = ~(np.isnan(x) | np.isnan(y))
@@ -147,6 +149,7 @@ class PeopleBootstrap:
             means = _ratio(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0))
             table -= means
             table[~known] = 0.0
+            table[:, known.sum(axis=0) < _FEWEST_CORRELATED] = 0.0
             # What differs by rounding only does not vary.
             table[:, np.abs(table).max(axis=0, initial=0.0) < 1e-9] = 0.0
         width = x.shape[1]

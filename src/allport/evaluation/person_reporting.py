@@ -13,7 +13,7 @@ from allport.errors import RunError
 from allport.evaluation.open_ended_scores import OpenEndedScores
 from allport.evaluation.person_answers import READINGS
 from allport.evaluation.person_benchmark import PersonBenchmark
-from allport.evaluation.person_scores import PersonScores
+from allport.evaluation.person_scores import ALL, EVERYONE, PersonScores
 from allport.files import write_atomically
 from allport.psychometrics.estimate import Estimate
 
@@ -372,7 +372,8 @@ def _reasons(report: PersonReport) -> list[str]:
     found: dict[tuple[str, str], list[str]] = {}
     for scores in report.scores.values():
         for figure in scores.figures:
-            if math.isnan(figure.estimate.value) and figure.scale == "all":
+            whole = (figure.scale, figure.group) == (ALL, EVERYONE)
+            if math.isnan(figure.estimate.value) and whole:
                 found.setdefault((figure.metric, figure.estimate.reason), []).append(scores.name)
     return [
         f"{metric}: {reason} ({', '.join(dict.fromkeys(names))})"
