@@ -210,9 +210,40 @@ def test_answers_and_ratings_are_kept_and_not_asked_for_again(
     # Another judge is another judge.
     rate_fit(judge_of_fit(people, "other"), first, QUESTIONS, people, kept=ratings)
     assert len(ratings.read()) == 2 * len(first)
+    both = [*first, *told(people, "two", flipped=True)]
+    chosen = prefer(judge, both, QUESTIONS, people, kept=ratings)
+    asked = judge.asked.total()
+    assert prefer(judge, both, QUESTIONS, people, kept=ratings) == chosen
+    assert judge.asked.total() == asked
+    # With a third system beside them, it is another choice.
+    prefer(judge, [*both, *told(people, "three")], QUESTIONS, people, kept=ratings)
+    assert judge.asked.total() > asked
     kept.path.write_text("no\n")
     with pytest.raises(RunError, match=r"answers.jsonl, line 1, is no JSON object"):
         kept.read()
+
+
+def test_a_judge_that_dies_has_not_judged_in_vain(
+    few_people: BenchmarkPeople, tmp_path: Path
+) -> None:
+    answers = told(few_people, "one")
+    fair = judge_of_fit(few_people)
+    left = 2 * 200
+
+    def script(question: Question) -> Response:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise ModelError("The judge is out.")
+        return next(iter(fair.answer([question])))
+
+    judge = ScriptedRespondent(script, "mortal")
+    kept = JsonLines(tmp_path / "ratings.jsonl")
+    with pytest.raises(ModelError, match="out"):
+        rate_fit(judge, answers, QUESTIONS, few_people, kept=kept)
+    assert len(kept.read()) == 192
+    assert len(rate_fit(judge, answers, QUESTIONS, few_people, kept=kept)) == len(answers)
+    assert judge.asked.total() == 2 * 200 + 2 * (len(answers) - 192)
 
 
 def test_whoever_writes_no_text_has_no_open_answers() -> None:
@@ -221,6 +252,12 @@ def test_whoever_writes_no_text_has_no_open_answers() -> None:
 
     chat = [(Message("user", "How are you?"),)]
     assert writer_of(ScriptedRespondent(script))(chat, [0]) == ["Well."]
+
+    def broken(chats: Sequence[Sequence[Message]], seeds: Sequence[int]) -> list[str]:
+        return ["half \ud83d"] * len(chats)
+
+    (answer,) = write_answers("one", lambda person: broken, ["p"], QUESTIONS[:1])
+    assert answer.text == "half \ufffd"
     with pytest.raises(ModelError, match="writes no text"):
         writer_of(ScriptedRespondent(lambda question: 0))(chat, [0])
 

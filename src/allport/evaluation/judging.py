@@ -70,6 +70,8 @@ _PREFER_TASK: Final = (
 )
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LONGEST_ANSWER: Final = 2000
+_KEPT_AT_ONCE: Final = 64
+"""Judgements after which what came is kept."""
 
 
 class Rating(NamedTuple):
@@ -173,6 +175,7 @@ def prefer(
     people: BenchmarkPeople,
     *,
     seed: int = 0,
+    kept: JsonLines | None = None,
 ) -> list[Preference]:
     """Which system's answer a judge takes for the person's own, all shown side by side.
 
@@ -185,6 +188,7 @@ def prefer(
         questions: As for `rate_fit`.
         people: As for `rate_fit`.
         seed: Of the shuffling.
+        kept: As for `rate_fit`.
 
     Raises:
         UsageError: There are fewer than two systems, or more than letters.
@@ -202,33 +206,61 @@ def prefer(
             answer
         )
     whole = {key: each for key, each in together.items() if len(each) == len(systems)}
-    put = []
-    for number, ((person, facet, _), each) in enumerate(whole.items(), start=1):
-        shown = random.Random(f"{seed} {number}").sample(range(len(systems)), len(systems))
-        replies = [_quoted(each[system].text) for system in systems]
-        text = _PREFER_TASK.format(
-            person=_description(people, person, facet),
-            question=_of(asked, each[systems[0]]).text,
-            options="{options}",
-        )
-        for order, places in (("forward", shown), ("reversed", shown[::-1])):
-            labels = tuple(_LETTERS[places.index(index)] for index in range(len(systems)))
-            lines = "\n".join(f"{_LETTERS[k]}. {replies[index]}" for k, index in enumerate(places))
-            put.append(
-                Question(
-                    item=number,
-                    condition=Condition("prefer", order),
-                    messages=(Message("user", _filled(text, lines)),),
-                    cue="",
-                    labels=labels,
-                    options=tuple(replies),
-                )
+    identity = _identity(judge)
+    before: dict[tuple[str, str, int], dict[str, float]] = {}
+    for line in () if kept is None else kept.read():
+        if line.get("judge_hash") == identity and line.get("systems") == systems:
+            person, facet, number = line["question"]
+            before[person, facet, number] = {
+                system: np.nan if share is None else share
+                for system, share in zip(systems, line["shares"], strict=True)
+            }
+    missing = [key for key in whole if key not in before]
+    for start in range(0, len(missing), _KEPT_AT_ONCE):
+        some = missing[start : start + _KEPT_AT_ONCE]
+        put: list[Question] = []
+        for number, key in enumerate(some, start=1):
+            replies = [_quoted(whole[key][system].text) for system in systems]
+            text = _PREFER_TASK.format(
+                person=_description(people, key[0], key[1]),
+                question=_of(asked, whole[key][systems[0]]).text,
+                options="{options}",
             )
-    shares = _mean_shares(judge, put, len(whole), len(systems))
-    return [
-        Preference(judge.name, *key, dict(zip(systems, row.tolist(), strict=True)))
-        for key, row in zip(whole, shares, strict=True)
-    ]
+            put += _side_by_side(number, text, replies, random.Random(f"{seed} {key}"))
+        shares = _mean_shares(judge, put, len(some), len(systems))
+        for key, row in zip(some, shares.tolist(), strict=True):
+            before[key] = dict(zip(systems, row, strict=True))
+        if kept is not None:
+            kept.add(
+                [
+                    {
+                        "judge": judge.name,
+                        "judge_hash": identity,
+                        "question": list(key),
+                        "systems": systems,
+                        "shares": [None if np.isnan(share) else share for share in row],
+                    }
+                    for key, row in zip(some, shares.tolist(), strict=True)
+                ]
+            )
+    return [Preference(judge.name, *key, before[key]) for key in whole]
+
+
+def _side_by_side(
+    number: int, text: str, replies: Sequence[str], generator: random.Random
+) -> Iterator[Question]:
+    """A choice among replies, in a shuffled order and in the reverse of it."""
+    shown = generator.sample(range(len(replies)), len(replies))
+    for order, places in (("forward", shown), ("reversed", shown[::-1])):
+        lines = (f"{_LETTERS[at]}. {replies[index]}" for at, index in enumerate(places))
+        yield Question(
+            item=number,
+            condition=Condition("prefer", order),
+            messages=(Message("user", _filled(text, "\n".join(lines))),),
+            cue="",
+            labels=tuple(_LETTERS[places.index(index)] for index in range(len(replies))),
+            options=tuple(replies),
+        )
 
 
 def _rated(
@@ -239,8 +271,8 @@ def _rated(
     seed: int,
     kept: JsonLines | None,
 ) -> list[Rating]:
-    """Ratings in the order of the answers, each asked with the scale shown both ways."""
-    identity = sha256_of(json.dumps(judge.describe(), sort_keys=True, default=str))
+    """Ratings in the order of the answers."""
+    identity = _identity(judge)
     before: dict[tuple[str, ...], float] = {}
     if kept is not None:
         for line in kept.read():
@@ -249,27 +281,17 @@ def _rated(
                 before[tuple(line["answer"])] = np.nan if value is None else float(value)
     missing = [answer for answer in answers if answer.key not in before]
     random.Random(seed).shuffle(missing)
-    put = []
-    for number, answer in enumerate(missing, start=1):
-        text, levels = texts(answer)
-        digits = tuple(str(level) for level in range(1, len(levels) + 1))
-        lines = [f"{digit}: {level}" for digit, level in zip(digits, levels, strict=True)]
-        for order, shown in (("forward", lines), ("reversed", lines[::-1])):
-            put.append(
-                Question(
-                    item=number,
-                    condition=Condition(task, order),
-                    messages=(Message("user", _filled(text, "\n".join(shown))),),
-                    cue="",
-                    labels=digits,
-                    options=levels,
-                )
-            )
-    if missing:
-        levels_count = len(put[0].options)
-        shares = _mean_shares(judge, put, len(missing), levels_count)
-        values = shares @ np.arange(1, levels_count + 1)
-        new = {answer.key: float(value) for answer, value in zip(missing, values, strict=True)}
+    for start in range(0, len(missing), _KEPT_AT_ONCE):
+        some = missing[start : start + _KEPT_AT_ONCE]
+        put = [
+            question
+            for number, answer in enumerate(some, start=1)
+            for question in _scale_questions(number, task, *texts(answer))
+        ]
+        levels = len(put[0].options)
+        values = _mean_shares(judge, put, len(some), levels) @ np.arange(1, levels + 1)
+        for answer, value in zip(some, values.tolist(), strict=True):
+            before[answer.key] = value
         if kept is not None:
             kept.add(
                 [
@@ -277,14 +299,30 @@ def _rated(
                         "judge": judge.name,
                         "judge_hash": identity,
                         "task": task,
-                        "answer": list(key),
+                        "answer": list(answer.key),
                         "value": None if np.isnan(value) else value,
                     }
-                    for key, value in new.items()
+                    for answer, value in zip(some, values.tolist(), strict=True)
                 ]
             )
-        before |= new
     return [Rating(judge.name, answer, before[answer.key]) for answer in answers]
+
+
+def _scale_questions(
+    number: int, task: str, text: str, levels: tuple[str, ...]
+) -> Iterator[Question]:
+    """A thing to be rated, with the scale shown both ways."""
+    digits = tuple(str(level) for level in range(1, len(levels) + 1))
+    lines = [f"{digit}: {level}" for digit, level in zip(digits, levels, strict=True)]
+    for order, shown in (("forward", lines), ("reversed", lines[::-1])):
+        yield Question(
+            item=number,
+            condition=Condition(task, order),
+            messages=(Message("user", _filled(text, "\n".join(shown))),),
+            cue="",
+            labels=digits,
+            options=levels,
+        )
 
 
 def _mean_shares(
@@ -297,6 +335,10 @@ def _mean_shares(
             sums[response.item - 1] += response.probabilities
             times[response.item - 1] += 1
     return np.asarray(sums / np.where(times > 0, times, np.nan)[:, None])
+
+
+def _identity(judge: Respondent) -> str:
+    return sha256_of(json.dumps(judge.describe(), sort_keys=True, default=str))
 
 
 def _description(people: BenchmarkPeople, person: str, facet: str) -> str:

@@ -174,7 +174,7 @@ def write_answers(
                 int(sha256_of(repr((seed, person, each.facet, each.number)))[:8], 16)
                 for each in missing
             ]
-            texts = writer_for(person)(chats, seeds)
+            texts = [_storable(text) for text in writer_for(person)(chats, seeds)]
             new = [
                 OpenAnswer(system, person, each.facet, each.number, text)
                 for each, text in zip(missing, texts, strict=True)
@@ -184,6 +184,11 @@ def write_answers(
             before |= {answer.key: answer for answer in new}
         found += [before[key] for key in keys]
     return found
+
+
+def _storable(text: str) -> str:
+    """A text that every file can hold; a service can send half a surrogate pair."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _answer(line: Mapping[str, Any]) -> OpenAnswer:
@@ -209,7 +214,7 @@ class JsonLines:
         """
         if not self.path.exists():
             return []
-        lines = self.path.read_text(encoding="utf-8").split("\n")
+        lines = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         found = []
         for number, line in enumerate(lines[:-1], start=1):
             try:

@@ -89,7 +89,7 @@ def evaluate_open_ended(
         fit += rate_fit(judge, answers, questions, people, seed=seed, kept=kept)
         level += rate_level(judge, answers, questions, seed=seed, kept=kept)
         if len(cells) > 1:
-            preferences += prefer(judge, answers, questions, people, seed=seed)
+            preferences += prefer(judge, answers, questions, people, seed=seed, kept=kept)
     return score_open_ended(people, fit, level, preferences, resamples=resamples, seed=seed)
 
 
