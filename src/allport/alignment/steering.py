@@ -86,17 +86,17 @@ class Steerer:
 
     def __init__(
         self,
-        sites: ModelSites,
+        sites: ModelSites | None,
         row_of: Callable[[str], RowDisplacement | None],
-        *,
         prompt_of: Callable[[str], str],
         identity: Mapping[str, Any],
+        *,
         kept: int = _KEPT_ROWS,
     ) -> None:
         """Steer a model.
 
         Args:
-            sites: Of the model.
+            sites: Of the model; None where nobody is displaced.
             row_of: Displacement of a persona, by name; None for none. Asked once while it is kept.
             prompt_of: System text of a persona, empty for none.
             identity: What tells these displacements from others, JSON-ready.
@@ -140,6 +140,9 @@ class Steerer:
     def applied(self, keys: Sequence[RowKey], answer_at: Sequence[int] | None) -> Iterator[None]:
         """Displace the rows of the passes that are run meanwhile; see `Steering.applied`."""
         rows = [key for key in keys if isinstance(key, RowDisplacement)]
+        if not rows or self._sites is None:
+            yield
+            return
         at = sorted({(place.site, place.layer) for row in rows for place in row.vectors})
         added = []
         with contextlib.ExitStack() as stack:
