@@ -13,7 +13,7 @@ from benchmarks.results import Row, summarised
 PROGRAM = """
 import resource, sys
 from allport.models import load_model, prepare_process
-from allport.personas.example import example_person
+from allport.personas import example_person
 from benchmarks.measuring_speed import questions_of
 from benchmarks.reference_loops import ask_by_logits
 prepare_process()

@@ -17,8 +17,7 @@ import torch
 from allport.administration import Design, plan
 from allport.inventories import load_inventory
 from allport.models import Question, TransformersModel, load_model, prepare_process
-from allport.personas import Person, Persona
-from allport.personas.example import example_person
+from allport.personas import Person, Persona, example_person
 from benchmarks.reference_loops import ask_by_generation, ask_by_logits, prompt_text
 from benchmarks.results import Row, summarised
 

@@ -45,12 +45,8 @@ SCALES: tuple[tuple[str, ...], ...] = (
 )
 """Response scales, least agreement first. The first is the shipped inventories' own."""
 
-BASICS, GROWN = 0.3, 0.5
+BASICS, GROWN = 0.1, 0.3
 """Parts of training after which the first and the second simplification end."""
-
-TOLD = 0.15
-"""Share of questions whose statement names the answer to choose: they teach where each answer
-stands in the list, whatever the order, without which nothing else can be said."""
 
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 
@@ -100,7 +96,7 @@ class SequenceMaker:
         in one order.
         """
         rng = np.random.default_rng([20, seed])
-        answers = 0.0 if progress < BASICS else 0.1 if progress < GROWN else 0.15
+        answers = 0.0 if progress < GROWN else 0.06
         kind = rng.choice(["none", "adjectives", "answers"], p=[0.1, 0.9 - answers, answers])
         facets = None
         if kind == "none":
@@ -139,7 +135,7 @@ class SequenceMaker:
             rng.shuffle(codes)
         if progress < BASICS:
             codes = [str(rng.choice(codes))]
-        elif rng.random() < (0.6 if progress < GROWN else 0.3):
+        elif rng.random() < (0.6 if progress < GROWN else 0.25):
             codes = codes[: rng.integers(1, 5)]
         levels: dict[str, tuple[float, tuple[int, ...] | range]] = {}
         domains = np.zeros(5)
@@ -147,7 +143,7 @@ class SequenceMaker:
             index = people.DOMAINS.index(code)
             words = (
                 range(3)
-                if rng.random() < 0.6
+                if rng.random() < 0.75
                 else tuple(int(i) for i in rng.permutation(6)[: rng.integers(1, 5)])
             )
             levels[code] = (steps[index] / 4, words)
@@ -187,7 +183,9 @@ class SequenceMaker:
             answers = [self._ids(f" {word}\n") for word in words]
             self._supervise(sequence, answers, probabilities, drawn)
             sequence.extend(answers[drawn], 0, len(sequence.tokens))
+        # The list ends with the turn, not with one more line.
         sequence.tokens[-1:] = self._ids(END)
+        sequence.targets[-1] = (sequence.targets[-1][0], self._ids(END), [1.0])
         return np.setdiff1d(pool, listed) if len(pool) > len(listed) else pool
 
     def _branches(
@@ -202,12 +200,16 @@ class SequenceMaker:
         template = int(rng.choice(len(self.templates), p=[0.2, 0.2, 0.15, 0.2, 0.2, 0.05]))
         after = self.templates[template].name == "options-after"
         early = progress < BASICS
-        scale = 0 if early or rng.random() < 0.75 else int(rng.integers(1, len(SCALES)))
+        scale = 0 if early or rng.random() < 0.85 else int(rng.integers(1, len(SCALES)))
         reverse = bool(rng.random() < (0.1 if early else 0.5))
         count = int(rng.integers(3, 6)) if after else int(rng.integers(16, 25))
         indices = [int(i) for i in rng.permutation(asked)[:count]]
+        # A statement that names the answer to choose teaches where each answer stands in the list,
+        # whatever the order; without that nothing else can be said.
+        told_share = 0.5 if progress < GROWN else 0.25 if progress < 0.65 else 0.05
         told = [
-            int(rng.integers(len(SCALES[scale]))) if rng.random() < TOLD else None for _ in indices
+            int(rng.integers(len(SCALES[scale]))) if rng.random() < told_share else None
+            for _ in indices
         ]
         questions = [
             self._question(template, scale, reverse, index, option)
@@ -253,8 +255,7 @@ class SequenceMaker:
             merged: dict[int, float] = {}
             for token, p in agreeing:
                 merged[token] = merged.get(token, 0.0) + p / total
-            if len(merged) > 1 or step == len(answers[drawn]) - 1 or step == 0:
-                sequence.targets.append((position + step, list(merged), list(merged.values())))
+            sequence.targets.append((position + step, list(merged), list(merged.values())))
 
     def _question(
         self, template: int, scale: int, reverse: bool, index: int, told: int | None

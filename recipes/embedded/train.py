@@ -18,6 +18,7 @@ import people
 import sequences
 import torch
 import train_tokenizer
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -33,7 +34,9 @@ CONFIG = {
     "rms_norm_eps": 1e-5,
 }
 BATCH_TOKENS = 2048
-PEAK_RATE = 2e-3
+PEAK_RATE = 3e-3
+PREFIX_WEIGHT = 0.3
+EVERY = 100
 WARM_UP = 0.02
 CHECKPOINT_SECONDS = 300
 
@@ -79,7 +82,14 @@ def collate(batch: list[sequences.TrainingSequence]) -> dict[str, torch.Tensor]:
         "flat": torch.tensor(flat),
         "ids": torch.tensor(ids),
         "probabilities": torch.tensor(probabilities),
+        "prefix": torch.from_numpy(_followed_in_prefix(branch)),
     }
+
+
+def _followed_in_prefix(branch: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Flat indices of the prefix tokens that another prefix token follows."""
+    rows, columns = np.nonzero((branch[:, :-1] == 0) & (branch[:, 1:] == 0))
+    return rows * branch.shape[1] + columns
 
 
 def batches(
@@ -99,19 +109,28 @@ def batches(
     return [collate(group) for group in groups]
 
 
-def loss_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Summed excess of cross-entropy over the targets' own entropy, in nats."""
+def losses_of(
+    model: LlamaForCausalLM, batch: dict[str, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two losses in nats: of the answers, summed, and of reading the prefix, a mean.
+
+    The first is the cross-entropy to each answer's distribution, in excess of its own entropy. The
+    second predicts the prefix token by token; a list of options cannot be predicted without telling
+    its order, which is what answers stumble over longest.
+    """
     with torch.autocast("cpu", dtype=torch.bfloat16):
         hidden = model.model(
             input_ids=batch["tokens"],
             attention_mask=batch["mask"],
             position_ids=batch["positions"],
             use_cache=False,
-        ).last_hidden_state
-        logits = model.lm_head(hidden.flatten(0, 1)[batch["flat"]])
-    log_probabilities = logits.float().log_softmax(-1).gather(1, batch["ids"])
+        ).last_hidden_state.flatten(0, 1)
+        logits = model.lm_head(hidden[torch.cat([batch["flat"], batch["prefix"]])]).float()
+    answers, prefix = logits.split([len(batch["flat"]), len(batch["prefix"])])
     p = batch["probabilities"]
-    return -(p * log_probabilities).sum() + torch.xlogy(p, p).sum()
+    excess = torch.xlogy(p, p).sum() - (p * answers.log_softmax(-1).gather(1, batch["ids"])).sum()
+    following = batch["tokens"].flatten()[batch["prefix"] + 1]
+    return excess, torch.nn.functional.cross_entropy(prefix, following)
 
 
 def rate(progress: float) -> float:
@@ -159,7 +178,7 @@ def main() -> None:
         print(f"going on from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights", flush=True)
     started = saved = time.monotonic()
-    began, excess, targets = seen, 0.0, 0
+    began, excess, targets, reading = seen, 0.0, 0, 0.0
     while seen < options.tokens:
         progress = seen / options.tokens
         for group in optimizer.param_groups:
@@ -167,16 +186,17 @@ def main() -> None:
         parts = batches(maker, step + options.seed * 10_000_000, progress)
         total = sum(len(part["flat"]) for part in parts)
         for part in parts:
-            loss = loss_of(model, part)
-            (loss / total).backward()
-            excess += float(loss.detach())
+            answers, prefix = losses_of(model, part)
+            (answers / total + PREFIX_WEIGHT / len(parts) * prefix).backward()
+            excess += float(answers.detach())
+            reading += float(prefix.detach()) / len(parts) / EVERY
         targets += total
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
         seen += sum(int((part["positions"] > 0).sum()) for part in parts)
-        if step % 100 == 0:
+        if step % EVERY == 0:
             speed = (seen - began) / (time.monotonic() - started)
             left = (options.tokens - seen) / speed / 60
             print(
@@ -185,13 +205,14 @@ def main() -> None:
                         "step": step,
                         "tokens": seen,
                         "excess_nats": round(excess / targets, 4),
+                        "reading_nats": round(reading, 4),
                         "tokens_per_s": round(speed),
                         "minutes_left": round(left, 1),
                     }
                 ),
                 flush=True,
             )
-            excess, targets = 0.0, 0
+            excess, targets, reading = 0.0, 0, 0.0
         if time.monotonic() - saved > CHECKPOINT_SECONDS or seen >= options.tokens:
             save(model, optimizer, step, seen, folder)
             saved = time.monotonic()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from allport.administration import read_run
-from allport.cli.demo import example_person
+from allport.personas import example_person
 
 
 def test_example_person_is_whole_and_labelled_as_simulated() -> None:

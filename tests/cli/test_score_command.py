@@ -8,9 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from allport.cli.demo import example_person
 from allport.inventories import load_inventory
-from allport.personas import write_person
+from allport.personas import example_person, write_person
 
 NEO = ("--inventory", "ipip-neo-120")
 

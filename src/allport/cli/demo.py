@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from allport.cli.measure import new_run_folder, run_json
 from allport.cli.output import Json, console, print_json
 
-if TYPE_CHECKING:
-    from allport.personas import Person
-
-__all__ = ["demo", "example_person"]
+__all__ = ["demo"]
 
 _MODEL = "embedded"
 _INVENTORY = "ipip-neo-120"
@@ -31,6 +26,7 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
     from allport.administration import Design, measure
     from allport.inventories import load_inventory
     from allport.models import load_model
+    from allport.personas import example_person
     from allport.reporting import person_subject, print_profile, run_content, write_report
 
     inventory = load_inventory(_INVENTORY)
@@ -47,11 +43,3 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
     print_profile(screen, content)
     screen.print(f"Run folder: {folder}")
     screen.print(f"Report: {written.page.resolve()}", style="bold")
-
-
-def example_person() -> Person:
-    """The person file that ships as an example; its answers are simulated and say so."""
-    from allport.personas import read_person
-
-    with as_file(files("allport.personas").joinpath("data/example_person.json")) as path:
-        return read_person(path)
