@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BenchmarkPeople,
         CellPlan,
         OpenEndedScores,
+        PersonMethod,
         PersonReport,
         PersonScores,
     )
@@ -41,6 +42,7 @@ def person_(
     stored: Annotated[Literal["keyed", "literal"] | None, Parameter(group=_WHO)] = None,
     simulate: Annotated[int | None, Parameter(group=_WHO)] = None,
     limit_people: Annotated[int | None, Parameter(group=_WHO)] = None,
+    alignments: Annotated[Path | None, Parameter(group=_HOW)] = None,
     test_items: Annotated[int | None, Parameter(group=_HOW)] = None,
     shots: Annotated[int | None, Parameter(group=_HOW)] = None,
     templates: Annotated[str, Parameter(group=_HOW)] = "letters",
@@ -58,9 +60,10 @@ def person_(
 ) -> None:
     """Ask a model in the place of people, and compare with what they answered.
 
-    The model is asked as it is, and with the answers that each person gave to the 120 items of the
-    short form; it is tested on the other 180. What needs no model (constants, means, regression)
-    stands beside it. The same command with the same --out goes on where it stopped.
+    The model is asked as it is, with the answers that each person gave to the 120 items of the
+    short form, and steered by --alignments, with both and with two controls; it is tested on the
+    other 180 items. What needs no model (constants, means, regression) stands beside it. The same
+    command with the same --out goes on where it stopped.
 
     Args:
         model: embedded, a local folder, a Hugging Face id, or openai:NAME.
@@ -69,6 +72,8 @@ def person_(
         stored: literal for answers as given, keyed where reversed items are reversed already.
         simulate: Take so many simulated people, who are nobody, instead of a file.
         limit_people: Ask in the place of the first so many people only; baselines take everybody.
+        alignments: What allport align wrote for these people: steering is asked too, alone and with
+            the few-shot prompt, beside its sign turned and a random direction.
         test_items: Ask only so many of the test items, spread evenly.
         shots: Say only so many of a person's answers in the prompt, for models of short context.
         templates: Question templates, separated by commas.
@@ -98,9 +103,11 @@ def person_(
         everybody = everybody.with_test_items(test_items)
     asked = _first(everybody, limit_people)
     prompts = [few_shot(everybody, shots)]
-    cells = plan_cells([], prompts)
     judges = [options.load(name) for name in judge]
     respondent = options.load(model)
+    ids = [everybody.ids[row] for row in asked]
+    methods = [] if alignments is None else _steering(respondent, alignments, ids, seed)
+    cells = plan_cells(methods, prompts)
     folder = new_run_folder(model, _SHORT_NAME) if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder with --out.")
@@ -108,6 +115,7 @@ def person_(
     found = run_person_benchmark(
         respondent,
         everybody,
+        methods,
         prompts=prompts,
         asked=asked,
         folder=folder,
@@ -148,6 +156,18 @@ def _people(
     if stored is None:
         return benchmark_people(read_papi(source))
     return benchmark_people(read_people(source, inventory, stored=stored))
+
+
+def _steering(model: Respondent, folder: Path, people: list[str], seed: int) -> list[PersonMethod]:
+    from allport.alignment import open_population
+    from allport.evaluation import steering_methods
+    from allport.models import TransformersModel
+
+    if not isinstance(model, TransformersModel):
+        raise UsageError(
+            f"{model.name} cannot be steered from here; --alignments takes a local model."
+        )
+    return steering_methods(model, open_population(folder), people, seed=seed)
 
 
 def _first(people: BenchmarkPeople, limit: int | None) -> range:

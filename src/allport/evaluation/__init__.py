@@ -91,6 +91,10 @@ if TYPE_CHECKING:
         neutral_texts,
         word_log_probabilities,
     )
+    from allport.evaluation.steering_cells import (
+        random_direction,
+        steering_methods,
+    )
 
 # numpy, polars and scipy are imported with the first name that needs them, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
@@ -177,6 +181,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "neutral_texts",
         "word_log_probabilities",
     ),
+    "steering_cells": (
+        "random_direction",
+        "steering_methods",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -228,11 +236,13 @@ __all__ = [
     "plan_cells",
     "prefer",
     "published_errors",
+    "random_direction",
     "rate_fit",
     "rate_level",
     "run_person_benchmark",
     "score_open_ended",
     "score_person_answers",
+    "steering_methods",
     "within_person_r",
     "word_log_probabilities",
     "write_answers",

@@ -1,0 +1,94 @@
+"""Steering as methods of the person benchmark, with the controls that belong beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from allport.evaluation.person_cells import PersonMethod
+from allport.files import sha256_of
+
+if TYPE_CHECKING:
+    from allport.alignment.alignment import Alignment
+    from allport.alignment.people_alignments import StoredAlignments
+    from allport.alignment.population_store import PopulationStore
+    from allport.models.transformers_model import TransformersModel
+
+__all__ = ["random_direction", "steering_methods"]
+
+
+def steering_methods(
+    model: TransformersModel,
+    store: PopulationStore,
+    people: Sequence[str],
+    *,
+    controls: bool = True,
+    seed: int = 0,
+) -> list[PersonMethod]:
+    """Steering by a fitted population, and its two controls.
+
+    "sign-flipped" takes away what steering adds; "random direction" adds as much at the same heads
+    in a direction of no meaning. Controls are not asked together with prompts.
+
+    Args:
+        model: What the population was fitted on.
+        store: From `open_population`.
+        people: Ids of the people who will be asked for.
+        controls: Whether to add the controls.
+        seed: Of the random directions.
+
+    Raises:
+        ResponsesError: Somebody is not in the store, or was excluded when it was fitted.
+        AlignmentError: The store was made for another model.
+    """
+    from allport.alignment.people_alignments import PeopleAlignments, StoredAlignments
+
+    stored = StoredAlignments(store)
+    seconds = store.about.get("fit_seconds")
+    share = len(people) / len(store) if len(store) else 0.0
+    # Everybody is looked up before anybody is asked.
+    own = {person: stored.alignment(person) for person in people}
+    methods = [
+        PersonMethod.of_respondent(
+            "steering",
+            model.aligned(stored),
+            fit_seconds=None if seconds is None else share * float(seconds),
+        )
+    ]
+    if controls:
+        flipped: StoredAlignments = StoredAlignments(store, factor=-1.0)
+        random = {person: random_direction(each, seed) for person, each in own.items()}
+        for name, alignments in (
+            ("sign-flipped", flipped),
+            ("random direction", PeopleAlignments(random)),
+        ):
+            respondent = model.aligned(alignments)
+            methods.append(PersonMethod.of_respondent(name, respondent, with_prompts=False))
+    return methods
+
+
+def random_direction(alignment: Alignment, seed: int = 0) -> Alignment:
+    """An alignment that adds as much at the same places in a random direction.
+
+    In each layer the numbers that are not zero (those of the heads that are steered) become normal
+    deviates of the same length together.
+
+    Args:
+        alignment: To somebody.
+        seed: Together with the name and the layer it chooses the direction.
+    """
+    parts = []
+    for number, part in enumerate(alignment.parts):
+        vectors = {}
+        for layer, vector in part.vectors.items():
+            digest = sha256_of(f"{seed} {alignment.name} {number} {layer}")
+            drawn = np.random.default_rng(int(digest[:16], 16)).normal(size=vector.shape)
+            drawn[vector == 0] = 0.0
+            length = float(np.linalg.norm(drawn)) or 1.0
+            scaled = drawn * (float(np.linalg.norm(vector)) / length)
+            vectors[layer] = scaled.astype(np.float32)
+        parts.append(replace(part, vectors=vectors))
+    return replace(alignment, method=f"{alignment.method}, random", parts=tuple(parts))

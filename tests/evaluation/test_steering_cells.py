@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from allport.errors import ResponsesError
+from allport.evaluation import (
+    BenchmarkPeople,
+    measure_side_effects,
+    plan_cells,
+    random_direction,
+    run_person_benchmark,
+    steering_methods,
+)
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Any:
+    """A random Llama whose words are whole, and which was never trained."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    from allport.inventories import load_inventory
+    from allport.models import TransformersModel
+
+    inventory = load_inventory("ipip-neo-300")
+    said = " ".join([*(item.text or "" for item in inventory.items), "Answer: A B C D E"])
+    words = ["<end>", *dict.fromkeys(said.split())]
+    inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<end>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=inner, eos_token="<end>")
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        eos_token_id=0,
+        pad_token_id=0,
+        bos_token_id=None,
+        initializer_range=0.3,
+    )
+    return TransformersModel(LlamaForCausalLM(config), tokenizer, "tiny")
+
+
+@pytest.fixture(scope="module")
+def people(few_people: BenchmarkPeople) -> BenchmarkPeople:
+    return few_people.take(range(3)).with_test_items(20)
+
+
+@pytest.fixture(scope="module")
+def store(tiny: Any, people: BenchmarkPeople, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A population fitted on differences of no meaning: what is tested is the asking."""
+    from allport.alignment import fit_population, open_population, write_population
+    from allport.alignment.alignment import model_identity
+
+    literal = people.literal[:, people.fit]
+    differences = np.random.default_rng(0).normal(size=(120, 8, 8)).astype(np.float32)
+    fit = fit_population(differences, literal, heads=3, strengths=(4.0,))
+    folder: Path = tmp_path_factory.mktemp("store") / "people"
+    about = {"model": model_identity(tiny), "tokens": "answer", "fit_seconds": 6.0}
+    write_population(folder, fit, identifiers=people.ids, about=about)
+    return open_population(folder)
+
+
+def test_steered_cells_are_asked_with_everybody_mixed(
+    tiny: Any, people: BenchmarkPeople, store: Any
+) -> None:
+    methods = steering_methods(tiny, store, people.ids)
+    # In one order: to this model, options are unknown words, and both orders look alike.
+    settings: dict[str, Any] = {"prompts": (), "orders": ("forward",), "progress": None}
+    found = run_person_benchmark(tiny, people, methods, **settings)
+    assert [cell.name for cell in found.cells] == [
+        "unaligned",
+        "steering",
+        "sign-flipped",
+        "random direction",
+    ]
+    plain, *steered = (cell.answers.expected for cell in found.cells)
+    assert np.ptp(plain, axis=0).max() == 0
+    for answers in steered:
+        assert np.abs(answers - plain).max() > 1e-3
+        assert np.ptp(answers, axis=0).max() > 1e-3
+    # One person alone gets the same answers as in a mixed batch.
+    alone = run_person_benchmark(tiny, people, methods[:1], asked=[1], **settings)
+    assert alone.cells[1].answers.expected == pytest.approx(steered[0][1:2], abs=1e-5)
+    assert found.cells[1].fit_seconds == pytest.approx(6.0)
+    assert alone.cells[1].fit_seconds == pytest.approx(6.0)
+
+
+def test_whoever_is_not_in_the_store_is_named_before_anything_is_asked(
+    tiny: Any, store: Any
+) -> None:
+    with pytest.raises(ResponsesError, match="no person p99"):
+        steering_methods(tiny, store, ["p0", "p99"])
+
+
+def test_a_random_direction_adds_as_much_at_the_same_heads(
+    tiny: Any, people: BenchmarkPeople, store: Any
+) -> None:
+    from allport.alignment.people_alignments import StoredAlignments
+
+    stored = StoredAlignments(store)
+    own = stored.alignment("p1")
+    drawn = random_direction(own, seed=5)
+    for before, after in zip(own.parts, drawn.parts, strict=True):
+        assert before.strength == after.strength
+        for layer, vector in before.vectors.items():
+            other = after.vectors[layer]
+            assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(vector), rel=1e-5)
+            assert np.array_equal(other == 0, vector == 0)
+            assert not np.allclose(other, vector)
+    assert random_direction(own, seed=5).content_hash == drawn.content_hash
+    assert random_direction(own, seed=6).content_hash != drawn.content_hash
+    assert random_direction(stored.alignment("p2"), seed=5).content_hash != drawn.content_hash
+
+
+def test_fluency_is_measured_under_every_alignment(
+    tiny: Any, people: BenchmarkPeople, store: Any
+) -> None:
+    methods = steering_methods(tiny, store, people.ids, controls=False)
+    found = measure_side_effects(tiny, plan_cells(methods, ()), people.ids)
+    assert found["unaligned"]["perplexity ratio"].value == pytest.approx(1)
+    assert abs(found["steering"]["perplexity ratio"].value - 1) > 1e-3
