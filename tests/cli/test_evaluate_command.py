@@ -122,6 +122,7 @@ def test_open_answers_are_judged_where_judges_are_named(
         (("--simulate", "5", "--test-items", "500"), 2, "there are 180"),
         (("--simulate", "5", "--limit-people", "0"), 2, "asks for nobody"),
         (("--simulate", "5", "--shots", "0"), 2, "give 1 or more"),
+        (("--simulate", "5", "--alignments", "here"), 2, "cannot be steered from here"),
         (("--simulate", "5", "--templates", "rhymes"), 2, "Unknown template 'rhymes'"),
         (("--simulate", "5", "--orders", "sideways"), 2, "no option order"),
     ],
