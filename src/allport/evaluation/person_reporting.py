@@ -14,6 +14,7 @@ from allport.evaluation.open_ended_scores import OpenEndedScores
 from allport.evaluation.person_answers import READINGS
 from allport.evaluation.person_benchmark import PersonBenchmark
 from allport.evaluation.person_scores import ALL, EVERYONE, PersonScores
+from allport.evaluation.steering_cells import RANDOM_DIRECTION, SIGN_FLIPPED
 from allport.files import write_atomically
 from allport.psychometrics.estimate import Estimate
 
@@ -28,6 +29,8 @@ __all__ = [
 
 _REFERENCES: Final = (
     "unaligned",
+    RANDOM_DIRECTION,
+    SIGN_FLIPPED,
     "constant C",
     "own facet mean",
     "item mean + facet offset",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from allport.models.transformers_model import TransformersModel
 
 __all__ = ["random_direction", "steering_methods"]
+
+STEERING: Final = "steering"
+SIGN_FLIPPED: Final = "sign-flipped"
+RANDOM_DIRECTION: Final = "random direction"
 
 
 def steering_methods(
@@ -53,7 +57,7 @@ def steering_methods(
     own = {person: stored.alignment(person) for person in people}
     methods = [
         PersonMethod.of_respondent(
-            "steering",
+            STEERING,
             model.aligned(stored),
             fit_seconds=None if seconds is None else share * float(seconds),
         )
@@ -62,8 +66,8 @@ def steering_methods(
         flipped: StoredAlignments = StoredAlignments(store, factor=-1.0)
         random = {person: random_direction(each, seed) for person, each in own.items()}
         for name, alignments in (
-            ("sign-flipped", flipped),
-            ("random direction", PeopleAlignments(random)),
+            (SIGN_FLIPPED, flipped),
+            (RANDOM_DIRECTION, PeopleAlignments(random)),
         ):
             respondent = model.aligned(alignments)
             methods.append(PersonMethod.of_respondent(name, respondent, with_prompts=False))
