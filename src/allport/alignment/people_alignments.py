@@ -96,7 +96,8 @@ class StoredAlignments:
     @property
     def content_hash(self) -> str:
         """SHA-256 of the store's files and of how they are used."""
-        return sha256_of(json.dumps([sha256_of(self._store.folder / "population.json"), self._factor, self._tokens]))
+        files = sha256_of(self._store.folder / "population.json")  # it holds the others' hashes
+        return sha256_of(json.dumps([files, self._factor, self._tokens]))
 
     def alignment(self, identifier: str) -> Alignment:
         """The alignment to one person.

@@ -1,0 +1,178 @@
+"""Personality Activation Search: a person as displacements of a few attention heads.
+
+    contrasts ──> differences of every head        once a model, kept on disk
+    answers   ──> ridge per head, exact leave-one-item-out error ──> heads
+    folds     ──> fit on the others, ask the held-out items at each strength ──> strength
+
+The model's answers, not its activations, decide the strength: the model is asked items that neither
+heads nor directions were fitted on, and zero wins unless a strength is better by more than one
+standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from allport.alignment.activations import ContrastActivations, capture_contrasts
+from allport.alignment.alignment import Alignment, AlignmentPart, model_identity
+from allport.alignment.asked_answers import AskedAnswers
+from allport.alignment.contrasts import ContrastKind
+from allport.alignment.displacements import Displacements
+from allport.alignment.fitting_answers import FittingAnswers, fitting_answers
+from allport.alignment.population import fit_population
+from allport.alignment.projections import ModelSites, model_sites
+from allport.alignment.ridge_directions import person_displacements, prepare_ridge
+from allport.alignment.steering import SteeredTokens
+from allport.alignment.strength import STRENGTHS, stratified_folds
+
+if TYPE_CHECKING:
+    from allport.models.transformers_model import TransformersModel
+    from allport.personas.persona import Persona
+
+__all__ = ["DEFAULT_CONTRASTS", "fit_pas", "fit_record", "heads_alignment"]
+
+DEFAULT_CONTRASTS: tuple[ContrastKind, ...] = ("options", "yes-no")
+
+_FOLDS = 4
+
+
+def fit_pas(
+    model: TransformersModel,
+    persona: Persona,
+    *,
+    items: Sequence[int] = (),
+    contrasts: Sequence[ContrastKind] = DEFAULT_CONTRASTS,
+    templates: Sequence[str] = ("letters",),
+    heads: int | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    tokens: SteeredTokens = "answer",
+    prompt: str = "",
+    seed: int = 0,
+    cache: bool = True,
+) -> Alignment:
+    """Fit one person.
+
+    Args:
+        model: A local model.
+        persona: A person, or trait levels.
+        items: Numbers of the items to fit on; see `fitting_answers` for the default.
+        contrasts: Kinds of contrast that directions are made of.
+        templates: Question templates, of contrasts and of the items asked for the strength.
+        heads: How many are steered; 24, and no more than a quarter of them, by default.
+        strengths: The grid; a single value is taken as it is.
+        tokens: Which are steered.
+        prompt: System text that the strength is chosen under and that becomes part of the result.
+        seed: Of the folds.
+        cache: Whether activations are kept on disk.
+
+    Raises:
+        ResponsesError: Too few answers, or all the same.
+        ModelError: The model cannot be steered.
+        UsageError: An option does not fit.
+    """
+    answers = fitting_answers(persona, items)
+    sites = model_sites(model.model)
+    activations = capture_contrasts(
+        model, answers.inventory, answers.numbers, kinds=contrasts, templates=templates, cache=cache
+    )
+    asked = AskedAnswers(
+        model,
+        sites,
+        answers.inventory,
+        answers.numbers,
+        tokens=tokens,
+        prompt=prompt,
+        templates=templates,
+    )
+    folds = stratified_folds(answers.facets, answers.keys, _FOLDS, seed)
+    fit = fit_population(
+        activations.head_differences,
+        answers.literal[None],
+        folds=folds,
+        response=asked,
+        heads=heads,
+        strengths=strengths,
+        scale=answers.scale,
+    )
+    fit.require(0)
+    chosen = torch.from_numpy(fit.people.heads[:1].astype(np.int64))
+    ridge = prepare_ridge(fit.differences, chosen=fit.penalties)
+    found = person_displacements(ridge, torch.from_numpy(answers.targets[None]), chosen)
+    return heads_alignment(
+        answers.name,
+        "pas",
+        model,
+        sites,
+        found,
+        strength=float(fit.people.strengths[0]),
+        tokens=tokens,
+        prompt=prompt,
+        fit={
+            **fit_record(answers, activations),
+            "skill": float(fit.people.skill[0]),
+            "strengths_tried": list(strengths),
+            "folds": _FOLDS,
+            "seed": seed,
+            "templates": list(templates),
+        },
+    )
+
+
+def heads_alignment(
+    name: str,
+    method: str,
+    model: TransformersModel,
+    sites: ModelSites,
+    displacements: Displacements,
+    *,
+    strength: float,
+    tokens: SteeredTokens,
+    prompt: str = "",
+    fit: Mapping[str, Any],
+) -> Alignment:
+    """An alignment of displaced heads, with the heads named in its record.
+
+    Args:
+        name: Of the person.
+        method: How it was made.
+        model: What it is for.
+        sites: Of the model.
+        displacements: Of one person.
+        strength: How many times they are added.
+        tokens: Which are steered.
+        prompt: System text.
+        fit: Said of the fit, beside the heads.
+    """
+    dense = displacements.dense(len(sites.layers) * sites.heads)[0].view(len(sites.layers), -1)
+    by_layer = zip(sites.layers, dense.numpy().astype(np.float32), strict=True)
+    heads = [divmod(head, sites.heads) for head in displacements.heads[0].tolist()]
+    return Alignment(
+        name=name,
+        method=method if not prompt else f"prompt + {method}",
+        model=model_identity(model, sites),
+        parts=(
+            AlignmentPart(
+                site="heads",
+                vectors={layer: vector for layer, vector in by_layer if vector.any()},
+                strength=strength,
+                tokens=tokens,
+            ),
+        ),
+        prompt=prompt,
+        fit={**fit, "heads": [[sites.layers[place], head] for place, head in heads]},
+    )
+
+
+def fit_record(answers: FittingAnswers, activations: ContrastActivations) -> dict[str, Any]:
+    """What a fit was made of, JSON-ready."""
+    return {
+        "inventory": answers.inventory.name,
+        "inventory_hash": answers.inventory.content_hash,
+        "items": list(answers.numbers),
+        "answers": int((~np.isnan(answers.literal)).sum()),
+        "contrasts": list(activations.contrasts),
+    }

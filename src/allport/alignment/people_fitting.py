@@ -1,0 +1,135 @@
+"""Aligning a model to many people: one store, from which anyone is served.
+
+The model is asked under a few dozen displacements only; from these it is foretold what it would
+answer under everyone's (`expected_answers`), so that strengths are chosen without asking it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from allport.alignment.activations import capture_contrasts
+from allport.alignment.alignment import model_identity
+from allport.alignment.asked_answers import AskedAnswers
+from allport.alignment.contrasts import ContrastKind
+from allport.alignment.expected_answers import Calibration, calibrate_response
+from allport.alignment.fitting_answers import fitting_numbers
+from allport.alignment.pas import DEFAULT_CONTRASTS
+from allport.alignment.population import Engine, fit_population, probe_displacements
+from allport.alignment.population_store import PopulationStore, open_population, write_population
+from allport.alignment.projections import model_sites
+from allport.alignment.steering import SteeredTokens
+from allport.alignment.strength import STRENGTHS, stratified_folds
+from allport.errors import UsageError
+
+if TYPE_CHECKING:
+    from allport.corpora import PeopleCorpus
+    from allport.models.transformers_model import TransformersModel
+
+__all__ = ["align_people"]
+
+_FOLDS = 4
+_PROBES = 64
+
+
+def align_people(
+    model: TransformersModel,
+    people: PeopleCorpus,
+    folder: Path | str,
+    *,
+    items: Sequence[int] = (),
+    contrasts: Sequence[ContrastKind] = DEFAULT_CONTRASTS,
+    templates: Sequence[str] = ("letters",),
+    heads: int | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    tokens: SteeredTokens = "answer",
+    probes: int = _PROBES,
+    engine: Engine = "local",
+    seed: int = 0,
+    cache: bool = True,
+) -> PopulationStore:
+    """Fit everyone by PAS and keep them in a folder.
+
+    Args:
+        model: A local model.
+        people: Whom to align to; those with too few answers are excluded and counted.
+        folder: Of the store.
+        items: Items to fit on; see `fitting_answers` for the default.
+        contrasts: Kinds of contrast that directions are made of.
+        templates: Question templates.
+        heads: How many are steered for each person; `default_head_count` by default.
+        strengths: The grid; a single value is everyone's strength.
+        tokens: Which are steered.
+        probes: Displacements under which the model is asked.
+        engine: "local", or "ray" for a cluster.
+        seed: Of the folds.
+        cache: Whether activations are kept on disk.
+
+    Returns:
+        The store; its `about` says what it was fitted on and how.
+
+    Raises:
+        ResponsesError: Nobody can be fitted.
+        ModelError: The model cannot be steered.
+        UsageError: An option does not fit.
+        AlignmentError: The folder cannot be written.
+    """
+    inventory = people.inventory
+    numbers = fitting_numbers(inventory, items)
+    columns = [inventory.numbers.index(number) for number in numbers]
+    # Half precision holds every answer of a Likert scale, and a population of them in memory.
+    literal = np.concatenate([people.literal(c, np.float16)[:, columns] for c in people.chunks()])
+    values = [option.value for option in inventory.scale]
+    scale = (min(values), max(values))
+    if probes < 3:
+        raise UsageError(f"{probes} probes tell nothing about a model; give 3 or more.")
+    sites = model_sites(model.model)
+    start = time.perf_counter()
+    activations = capture_contrasts(
+        model, inventory, numbers, kinds=contrasts, templates=templates, cache=cache
+    )
+    differences = activations.head_differences
+    calibration: Calibration | None = None
+    if len(strengths) > 1:
+        asked = AskedAnswers(model, sites, inventory, numbers, tokens=tokens, templates=templates)
+        moved = probe_displacements(
+            differences, literal, count=probes, heads=heads, strengths=strengths, scale=scale
+        )
+        rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
+        found = asked.ask([None, *rows])
+        calibration = calibrate_response(moved, found.expected[1:], found.probabilities[0], values)
+    facets = [inventory.item(n).facet or inventory.item(n).trait for n in numbers]
+    keys = [inventory.item(n).key for n in numbers]
+    fit = fit_population(
+        differences,
+        literal,
+        folds=stratified_folds(facets, keys, _FOLDS, seed),
+        response=None if calibration is None else calibration.response,
+        heads=heads,
+        strengths=strengths,
+        scale=scale,
+        engine=engine,
+    )
+    about: dict[str, Any] = {
+        "model": model_identity(model, sites),
+        "site": "heads",
+        "tokens": tokens,
+        "inventory": inventory.name,
+        "inventory_hash": inventory.content_hash,
+        "items": list(numbers),
+        "contrasts": list(activations.contrasts),
+        "templates": list(templates),
+        "strengths_tried": list(strengths),
+        "answers_foretold": None if calibration is None else calibration.r_squared,
+        "seed": seed,
+        "people": people.name,
+        "fit_seconds": time.perf_counter() - start,
+    }
+    write_population(folder, fit, identifiers=people.ids, about=about)
+    return open_population(folder)
