@@ -6,6 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allport.alignment.activations import ContrastActivations, capture_contrasts
+    from allport.alignment.alignment import Alignment, AlignmentPart, compose
+    from allport.alignment.alignment_folder import load_alignment, save_alignment
+    from allport.alignment.asked_answers import AskedAnswers
+    from allport.alignment.caa import fit_caa
+    from allport.alignment.controls import random_direction, sign_flipped
     from allport.alignment.displacements import Displacements
     from allport.alignment.exclusions import Exclusion
     from allport.alignment.expected_answers import (
@@ -13,7 +19,14 @@ if TYPE_CHECKING:
         TiltedResponse,
         calibrate_response,
     )
+    from allport.alignment.fitting_answers import FittingAnswers, fitting_answers
     from allport.alignment.head_ranking import default_head_count, rank_heads
+    from allport.alignment.iti import fit_iti
+    from allport.alignment.methods import METHODS, fit
+    from allport.alignment.pas import fit_pas
+    from allport.alignment.pas_published import fit_pas_published
+    from allport.alignment.people_alignments import PeopleAlignments, StoredAlignments
+    from allport.alignment.people_fitting import align_people
     from allport.alignment.population import (
         PeopleFit,
         PopulationFit,
@@ -28,6 +41,8 @@ if TYPE_CHECKING:
         open_population,
         write_population,
     )
+    from allport.alignment.projections import ModelSites, model_sites
+    from allport.alignment.prompting import fit_prompt
     from allport.alignment.published import PublishedFit, best_on_reported, fit_published
     from allport.alignment.ridge_directions import (
         HeadRidge,
@@ -39,11 +54,53 @@ if TYPE_CHECKING:
         prepare_ridge,
         second_moment,
     )
+    from allport.alignment.steering import Steerer
     from allport.alignment.strength import STRENGTHS, choose_strength, stratified_folds
     from allport.alignment.trait_banks import TraitBank, fit_trait_bank, trait_loadings
 
 # torch is imported with the first name that needs it, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
+    "activations": (
+        "ContrastActivations",
+        "capture_contrasts",
+    ),
+    "alignment": (
+        "Alignment",
+        "AlignmentPart",
+        "compose",
+    ),
+    "alignment_folder": (
+        "load_alignment",
+        "save_alignment",
+    ),
+    "asked_answers": ("AskedAnswers",),
+    "caa": ("fit_caa",),
+    "controls": (
+        "random_direction",
+        "sign_flipped",
+    ),
+    "fitting_answers": (
+        "FittingAnswers",
+        "fitting_answers",
+    ),
+    "iti": ("fit_iti",),
+    "methods": (
+        "METHODS",
+        "fit",
+    ),
+    "pas": ("fit_pas",),
+    "pas_published": ("fit_pas_published",),
+    "people_alignments": (
+        "PeopleAlignments",
+        "StoredAlignments",
+    ),
+    "people_fitting": ("align_people",),
+    "projections": (
+        "ModelSites",
+        "model_sites",
+    ),
+    "prompting": ("fit_prompt",),
+    "steering": ("Steerer",),
     "displacements": ("Displacements",),
     "exclusions": ("Exclusion",),
     "expected_answers": ("Calibration", "TiltedResponse", "calibrate_response"),
@@ -75,37 +132,62 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "METHODS",
     "STRENGTHS",
+    "Alignment",
+    "AlignmentPart",
+    "AskedAnswers",
     "Calibration",
+    "ContrastActivations",
     "Displacements",
     "Exclusion",
+    "FittingAnswers",
     "HeadRidge",
+    "ModelSites",
+    "PeopleAlignments",
     "PeopleFit",
     "PopulationFit",
     "PopulationPlan",
     "PopulationStore",
     "PublishedFit",
+    "Steerer",
+    "StoredAlignments",
     "TiltedResponse",
     "TraitBank",
+    "align_people",
     "best_on_reported",
     "calibrate_response",
+    "capture_contrasts",
     "choose_strength",
+    "compose",
     "default_head_count",
+    "fit",
+    "fit_caa",
+    "fit_iti",
+    "fit_pas",
+    "fit_pas_published",
     "fit_people",
     "fit_population",
+    "fit_prompt",
     "fit_published",
     "fit_trait_bank",
+    "fitting_answers",
     "graded_targets",
     "heads_of",
     "held_out_errors",
+    "load_alignment",
+    "model_sites",
     "open_population",
     "person_directions",
     "person_displacements",
     "prepare_population",
     "prepare_ridge",
     "probe_displacements",
+    "random_direction",
     "rank_heads",
+    "save_alignment",
     "second_moment",
+    "sign_flipped",
     "stratified_folds",
     "trait_loadings",
     "write_population",

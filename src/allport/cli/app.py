@@ -43,6 +43,7 @@ for _group, _commands in {
     _ASKING: {
         "demo": "See it work: measure the model that ships with Allport, and open a report.",
         "measure": "Measure a model: local, from the Hugging Face hub, or behind an endpoint.",
+        "align": "Make a model answer in the place of a person, or of many people.",
         "score": "Score answers that people gave: a CSV, a Parquet or a person file.",
         "survey": "Answer a questionnaire yourself: your profile, and a person file for align.",
     },

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from allport.cli.alignment_options import AlignmentOptions
 from allport.cli.design_options import DesignOptions, PlannedDesign
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Flag, Json, console, notice, print_json
@@ -40,6 +41,7 @@ def measure(
     report: Annotated[Flag, Parameter(group=_RESULT)] = False,
     json: Annotated[Json, Parameter(group=_RESULT)] = False,
     design: DesignOptions = DesignOptions(),  # noqa: B008  (frozen)
+    alignment: AlignmentOptions = AlignmentOptions(),  # noqa: B008
     options: ModelOptions = ModelOptions(),  # noqa: B008
 ) -> None:
     """Measure a model: local, from the Hugging Face hub, or behind an endpoint.
@@ -58,6 +60,7 @@ def measure(
         report: Write report.html into the run folder, too.
         json: Print JSON for machines.
         design: Under which conditions.
+        alignment: In whose place the model answers.
         options: How the model is loaded or asked.
     """
     from allport.administration import measure as administer
@@ -72,7 +75,7 @@ def measure(
         return
     # What cannot be asked is found before a model is loaded.
     _plan(asked, planned)
-    respondent = options.load(model)
+    respondent = alignment.aligned(options.load(model))
     folder = _folder(model, asked, out, resume)
     notice(f"Run folder: {folder}")
     try:

@@ -1,0 +1,276 @@
+"""`allport align`: make a model answer in the place of a person, or of many."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+from allport.cli.model_options import ModelOptions
+from allport.cli.output import Json, console, notice, print_json
+from allport.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from allport.alignment import Alignment, PopulationStore
+    from allport.corpora import PeopleCorpus
+    from allport.models import Respondent, TransformersModel
+    from allport.personas import Persona
+
+__all__ = ["align", "read_persona"]
+
+_WHO = Group("Whom to align to", sort_key=1)
+_HOW = Group("How", sort_key=2)
+_MANY = Group("Many people", sort_key=3)
+
+
+@Parameter(name="*", group=_HOW)
+@dataclass(frozen=True)
+class FitOptions:
+    """How an alignment is fitted. What is not given is left to the method."""
+
+    method: Literal["pas", "pas-published", "prompt", "iti", "caa"] = "pas"
+    """Displaced attention heads (pas), words (prompt), or a comparison: iti, caa, pas-published."""
+    heads: int | None = None
+    """How many attention heads are steered."""
+    strength: float | None = None
+    """Take this strength instead of choosing one."""
+    tokens: Literal["answer", "all"] | None = None
+    """Steer from the answer on, or every token of the prompt as well."""
+    prompt: Literal["few-shot", "description", "adjectives"] | None = None
+    """What --method prompt says: the answers, a description, or the traits in adjectives."""
+    writer: str | None = None
+    """A model that writes the description, such as openai:NAME; by rule where not given."""
+    templates: str | None = None
+    """Question templates that steering is fitted on, separated by commas."""
+    seed: int = 0
+    """Of the folds over which a strength is chosen, and of a writer that samples."""
+
+    def arguments(self) -> dict[str, Any]:
+        """Arguments of the method's function.
+
+        Raises:
+            UsageError: An option does not go with the method.
+        """
+        steering = {
+            "heads": self.heads,
+            "tokens": self.tokens,
+            "templates": None if self.templates is None else self.templates.split(","),
+            "strength": self.strength,
+        }
+        words = {"prompt": self.prompt, "writer": self.writer}
+        given: dict[str, Any] = {
+            name: value for name, value in {**steering, **words}.items() if value is not None
+        }
+        takes = {
+            "pas": {"heads", "tokens", "templates", "strength"},
+            "iti": {"heads", "tokens", "templates", "strength"},
+            "caa": {"tokens", "templates", "strength"},
+            "pas-published": {"heads", "strength"},
+            "prompt": {"prompt", "writer"},
+        }[self.method]
+        for name in given:
+            if name not in takes:
+                raise UsageError(f"--{name} does not go with --method {self.method}.")
+        if self.method == "pas":
+            given["seed"] = self.seed
+            if "strength" in given:
+                given["strengths"] = (given.pop("strength"),)
+        if self.method == "prompt":
+            given["kind"] = given.pop("prompt", "few-shot")
+            if "writer" in given:
+                if given["kind"] != "description":
+                    raise UsageError("--writer writes a --prompt description, and nothing else.")
+                given["writer"] = ModelOptions().load(given["writer"])
+                given["seed"] = self.seed
+        return given
+
+
+def align(
+    model: str,
+    /,
+    *,
+    out: Path | None = None,
+    to: Annotated[str | None, Parameter(group=_WHO)] = None,
+    people: Annotated[Path | None, Parameter(group=_WHO)] = None,
+    inventory: Annotated[str | None, Parameter(group=_MANY)] = None,
+    stored: Annotated[Literal["keyed", "literal"] | None, Parameter(group=_MANY)] = None,
+    engine: Annotated[Literal["local", "ray"], Parameter(group=_MANY)] = "local",
+    json: Json = False,
+    fit: FitOptions = FitOptions(),
+    options: ModelOptions = ModelOptions(),  # noqa: B008
+) -> None:
+    """Make a model answer in the place of a person, or of many people.
+
+    No weight is changed: an alignment is a folder that the model is measured with (allport measure
+    MODEL --alignment DIR). Of the IPIP-NEO with 300 items only the 120 of its short form are fitted
+    on, so that the others are left to measure with.
+
+    Args:
+        model: embedded, a local folder, or a Hugging Face id.
+        out: Folder of the alignment; by default alignments/MODEL-PERSON-METHOD.
+        to: A person file (allport survey writes one), or trait levels: "extraversion=high,N=-0.5".
+        people: A file of many people; one folder serves all of them, by id.
+        inventory: What they answered; a file of PAPI tells it by itself.
+        stored: literal for answers as given, keyed where reversed items are reversed already.
+        engine: Where many people are fitted: in this process, or over a Ray cluster.
+        json: Print JSON for machines.
+        fit: How it is fitted.
+        options: How the model is loaded.
+    """
+    if (to is None) == (people is None):
+        raise UsageError("Say whom to align to: one person (--to) or a file of people (--people).")
+    arguments = fit.arguments()
+    if people is not None:
+        if fit.method != "pas":
+            raise UsageError(f"Many people are aligned to by --method pas, not {fit.method}.")
+        corpus = _corpus(people, inventory, stored)
+        loaded = _local(options.load(model))
+        folder = _folder(out, model, people.stem, "people")
+        _align_people(loaded, model, corpus, folder, arguments, engine, json)
+        return
+    for name, value in (("inventory", inventory), ("stored", stored)):
+        if value is not None:
+            raise UsageError(f"--{name} is for --people; a person file says it itself.")
+    persona = read_persona(str(to))
+    loaded = _local(options.load(model))
+    folder = _folder(out, model, persona.name, fit.method)
+    _align_person(loaded, model, persona, folder, fit.method, arguments, json)
+
+
+def read_persona(text: str) -> Persona:
+    """A persona from a person file or from trait levels.
+
+    Raises:
+        UsageError: It is neither.
+        ResponsesError: The person file does not hold.
+    """
+    from allport.personas import TraitLevels, read_person
+
+    if Path(text).is_file() or text.endswith(".json"):
+        return read_person(text)
+    return TraitLevels.parse(text)
+
+
+def _align_person(
+    model: TransformersModel,
+    shown: str,
+    persona: Persona,
+    folder: Path,
+    method: Any,
+    arguments: dict[str, Any],
+    json: bool,
+) -> None:
+    from allport.alignment import fit, save_alignment
+
+    alignment = fit(model, persona, method, **arguments)
+    save_alignment(alignment, folder)
+    if json:
+        print_json({"folder": str(folder), **alignment.inspect()})
+        return
+    out = console()
+    out.print(f"{shown} in the place of {alignment.name}, by {alignment.method}.", style="bold")
+    for line in _said(alignment):
+        out.print(line)
+    out.print(f"Alignment: {folder}")
+    out.print(
+        f"Measure it: `allport measure {shown} --alignment {folder} --inventory {_next(alignment)}`"
+    )
+
+
+def _said(alignment: Alignment) -> list[str]:
+    """What was found, a sentence a line."""
+    found = []
+    fit = alignment.fit
+    for part in alignment.parts:
+        where = "all tokens" if part.tokens == "all" else "the answer"
+        at = f"layers {', '.join(str(layer) for layer in sorted(part.vectors))}"
+        found.append(f"Strength {part.strength:g} on {where}, in {at}.")
+    if "skill" in fit:
+        found.append(
+            f"Heads foretell {fit['skill']:.0%} of the variance of left-out answers "
+            f"({fit['answers']} answers)."
+        )
+    if alignment.parts and alignment.strength == 0:
+        found.append(
+            "! No strength brought the model's answers nearer to this person's by more than one "
+            "standard error, so nothing is added; a prompt may do more (--method prompt)."
+        )
+    if alignment.prompt:
+        found.append(f"{len(alignment.prompt.split())} words of system text.")
+    return found
+
+
+def _align_people(
+    model: TransformersModel,
+    shown: str,
+    corpus: PeopleCorpus,
+    folder: Path,
+    arguments: dict[str, Any],
+    engine: Literal["local", "ray"],
+    json: bool,
+) -> None:
+    from allport.alignment import align_people
+
+    notice(f"Fitting {len(corpus):,} people.")
+    store = align_people(model, corpus, folder, engine=engine, **arguments)
+    content = _summary(store)
+    if json:
+        print_json({"folder": str(folder), **content})
+        return
+    out = console()
+    left_out = sum(store.excluded.values())
+    out.print(
+        f"{shown} in the place of {len(store) - left_out:,} people, in "
+        f"{store.about['fit_seconds']:.1f} s.",
+        style="bold",
+    )
+    for reason, count in store.excluded.items():
+        out.print(f"Excluded: {count:,} with {reason}.")
+    foretold = store.about["answers_foretold"]
+    if foretold is not None:
+        out.print(f"{foretold:.0%} of the movement of the model's answers is foretold.")
+    out.print(f"Alignments: {folder}")
+    out.print(
+        f"Measure one: `allport measure {shown} --alignment {folder} --as ID --inventory ...`"
+    )
+
+
+def _summary(store: PopulationStore) -> dict[str, Any]:
+    return {"people": len(store), "excluded": store.excluded, "about": store.about}
+
+
+def _corpus(
+    path: Path, inventory: str | None, stored: Literal["keyed", "literal"] | None
+) -> PeopleCorpus:
+    from allport.corpora import read_papi, read_people
+    from allport.inventories import load_inventory
+
+    if inventory is None and stored is None:
+        return read_papi(path)
+    if inventory is None or stored is None:
+        raise UsageError("Give --inventory and --stored together, or neither for a file of PAPI.")
+    return read_people(path, load_inventory(inventory), stored=stored)
+
+
+def _local(respondent: Respondent) -> TransformersModel:
+    from allport.models import TransformersModel
+
+    if not isinstance(respondent, TransformersModel):
+        raise ModelError(
+            f"{respondent.name} is not on this machine, so it cannot be steered; name a local "
+            "model, or measure it with --person or --persona."
+        )
+    return respondent
+
+
+def _folder(out: Path | None, model: str, person: str, method: str) -> Path:
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            raise UsageError(f"{out} is a file; name a folder with --out.")
+        return out
+    tail = model.rstrip("/\\").replace("\\", "/").rsplit("/", maxsplit=1)[-1]
+    stem = re.sub(r"[^A-Za-z0-9._=+-]+", "-", f"{tail}-{person}-{method}").strip("-.").lower()
+    return Path("alignments") / stem[:100]

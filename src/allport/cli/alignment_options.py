@@ -1,0 +1,69 @@
+"""The options that say in whose place a model answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from allport.errors import ModelError, UsageError
+
+if TYPE_CHECKING:
+    from allport.models import Respondent
+
+__all__ = ["AlignmentOptions"]
+
+_GROUP = Group("Alignment", sort_key=3)
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True)
+class AlignmentOptions:
+    """Alignments that allport align wrote."""
+
+    alignment: Annotated[tuple[Path, ...], Parameter(name="--alignment", show_default=False)] = ()
+    """A folder that allport align wrote; several are added up."""
+    person: Annotated[str | None, Parameter(name="--as")] = None
+    """Whose, by id, where the folder holds many people."""
+    scale: Annotated[float, Parameter(name="--scale")] = 1.0
+    """Factor on the strength: 0 is the plain model, -1 the opposite."""
+
+    def aligned(self, respondent: Respondent) -> Respondent:
+        """The respondent in the place of these people; itself where none is named.
+
+        Raises:
+            UsageError: An option does not fit.
+            AlignmentError: A folder holds no alignment, or one for another model.
+            ResponsesError: The person is not among those of a folder.
+            ModelError: The model is not on this machine.
+        """
+        if not self.alignment:
+            if self.person is not None or self.scale != 1.0:
+                raise UsageError("--as and --scale go with --alignment.")
+            return respondent
+        from allport.alignment import (
+            Alignment,
+            StoredAlignments,
+            compose,
+            load_alignment,
+            open_population,
+        )
+        from allport.models import TransformersModel
+
+        if not isinstance(respondent, TransformersModel):
+            raise ModelError(
+                f"{respondent.name} is not on this machine, so it cannot be steered; measure it "
+                "with --person or --persona."
+            )
+        found: list[Alignment] = []
+        for folder in self.alignment:
+            if (folder / "population.json").is_file():
+                if self.person is None:
+                    raise UsageError(f"{folder} holds many people; say whose with --as ID.")
+                found.append(StoredAlignments(open_population(folder)).alignment(self.person))
+            else:
+                found.append(load_alignment(folder))
+        whole = compose(*found) if len(found) > 1 else found[0]
+        return respondent.aligned(whole.scale(self.scale), f"{respondent.name} as {whole.name}")
