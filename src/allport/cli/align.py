@@ -175,9 +175,8 @@ def _align_person(
     for line in _said(alignment):
         out.print(line)
     out.print(f"Alignment: {folder}")
-    out.print(
-        f"Measure it: `allport measure {shown} --alignment {folder} --inventory {_next(alignment)}`"
-    )
+    asked = alignment.fit.get("inventory", "ipip-neo-120")
+    out.print(f"Measure: `allport measure {shown} --alignment {folder} --inventory {asked}`")
 
 
 def _said(alignment: Alignment) -> list[str]:
@@ -233,8 +232,9 @@ def _align_people(
     if foretold is not None:
         out.print(f"{foretold:.0%} of the movement of the model's answers is foretold.")
     out.print(f"Alignments: {folder}")
+    asked = store.about["inventory"]
     out.print(
-        f"Measure one: `allport measure {shown} --alignment {folder} --as ID --inventory ...`"
+        f"Measure: `allport measure {shown} --alignment {folder} --as ID --inventory {asked}`"
     )
 
 
