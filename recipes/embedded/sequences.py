@@ -45,7 +45,7 @@ SCALES: tuple[tuple[str, ...], ...] = (
 )
 """Response scales, least agreement first. The first is the shipped inventories' own."""
 
-BASICS, GROWN = 0.1, 0.3
+BASICS, GROWN = 0.08, 0.25
 """Parts of training after which the first and the second simplification end."""
 
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -92,8 +92,7 @@ class SequenceMaker:
 
         `progress`, 0 to 1, is how far training is. An answer depends on the product of three signs:
         persona, item key and option order. Asked all at once from the start, nothing is learned for
-        a long time; so at first one trait is named, its own items are asked, and options are shown
-        in one order.
+        a long time; so at first one trait is named and its own items are asked.
         """
         rng = np.random.default_rng([20, seed])
         answers = 0.0 if progress < GROWN else 0.06
@@ -201,12 +200,12 @@ class SequenceMaker:
         after = self.templates[template].name == "options-after"
         early = progress < BASICS
         scale = 0 if early or rng.random() < 0.85 else int(rng.integers(1, len(SCALES)))
-        reverse = bool(rng.random() < (0.1 if early else 0.5))
+        reverse = bool(rng.random() < 0.5)
         count = int(rng.integers(3, 6)) if after else int(rng.integers(16, 25))
         indices = [int(i) for i in rng.permutation(asked)[:count]]
         # A statement that names the answer to choose teaches where each answer stands in the list,
         # whatever the order; without that nothing else can be said.
-        told_share = 0.5 if progress < GROWN else 0.25 if progress < 0.65 else 0.05
+        told_share = 0.3 if progress < GROWN else 0.1 if progress < 0.5 else 0.03
         told = [
             int(rng.integers(len(SCALES[scale]))) if rng.random() < told_share else None
             for _ in indices

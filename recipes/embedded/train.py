@@ -25,7 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 CONFIG = {
     "hidden_size": 192,
     "intermediate_size": 512,
-    "num_hidden_layers": 6,
+    "num_hidden_layers": 5,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
     "max_position_embeddings": 2048,
@@ -34,11 +34,11 @@ CONFIG = {
     "rms_norm_eps": 1e-5,
 }
 BATCH_TOKENS = 2048
-PEAK_RATE = 3e-3
+PEAK_RATE = 1e-3
 PREFIX_WEIGHT = 0.3
 EVERY = 100
-WARM_UP = 0.02
-CHECKPOINT_SECONDS = 300
+WARM_UP = 0.05
+CHECKPOINT_SECONDS = 180
 
 
 def new_model(vocabulary: int, pad: int, end: int, seed: int) -> LlamaForCausalLM:
@@ -164,7 +164,7 @@ def main() -> None:
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
         lr=PEAK_RATE,
-        betas=(0.9, 0.98),
+        betas=(0.9, 0.99),
         fused=True,
     )
     maker = sequences.SequenceMaker(tokenizer, people.item_bank())

@@ -18,7 +18,8 @@ from allport.models.loading import EMBEDDED
 from allport.personas import Person, TraitLevels
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
-SEEDS = range(60)
+SEEDS = range(90)
+TEMPLATES = ("letters", "digits", "words", "first-person", "second-person", "options-after")
 STAGES = (0.05, 0.4, 0.95)
 
 
@@ -197,14 +198,7 @@ class Said:
 def asked_texts(recipe: SimpleNamespace) -> dict[str, Any]:
     """Every question that can be asked of any shipped item on any scale, by the user's turn."""
     design = Design(
-        templates=(
-            "letters",
-            "digits",
-            "words",
-            "first-person",
-            "second-person",
-            "options-after",
-        ),
+        templates=TEMPLATES,
         orders=("forward", "reversed"),
     )
     found = {}
@@ -259,7 +253,7 @@ def test_a_branch_shows_what_measuring_asks_token_for_token(
             assert any((*answer,) in (way, (*way, end)) for ways in labels.variants for way in ways)
             kinds.add((question.condition.template, question.condition.order))
             with_system.add(bool(system))
-    assert len(kinds) == 6 * 2
+    assert kinds == set(itertools.product(TEMPLATES, ("forward", "reversed")))
     assert with_system == {True, False}
 
 
