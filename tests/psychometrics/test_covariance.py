@@ -79,6 +79,17 @@ def test_an_item_that_does_not_vary_has_variance_zero_and_no_correlation():
     assert result.correlation[0, 0] == 1.0
 
 
+def test_an_item_that_does_not_vary_over_the_rows_of_a_pair_has_no_correlation_there():
+    rng = np.random.default_rng(0)
+    answers = rng.normal(size=(60, 2))
+    answers[:50, 0] = 0.1 + 0.2  # varies only where the other item is missing
+    answers[50:, 1] = np.nan
+    answers[[0, 55]] = answers[[55, 0]]  # the first answer, counted from, is another value
+    found = item_covariance(answers)
+    assert np.isnan(found.correlation[0, 1])
+    assert found.covariance[0, 1] == pytest.approx(0, abs=1e-12)
+
+
 @pytest.mark.parametrize("rows", [0, 1])
 def test_too_few_rows_have_no_covariance(rows):
     result = item_covariance(np.ones((rows, 2)))

@@ -20,6 +20,8 @@ MissingPairs: TypeAlias = Literal["pairwise", "listwise", "refuse"]
 BLOCK_NUMBERS = 2**21
 # Whole numbers up to here are exact in float32.
 EXACT = 2**24
+# Share of a sum of squares that may be left by rounding alone.
+ROUNDING = 1e-13
 
 
 class Covariance(NamedTuple):
@@ -190,7 +192,9 @@ def covariance_of_scales(
         degrees = np.where(counts > 1, counts - 1, np.nan)
         covariance = (products - sums * sums.T / counts) / degrees
         variances = (squares - sums * sums / counts) / degrees
-        variances = np.where(variances > 0, variances, np.nan)
+        # What rounding leaves of an item that does not vary over a pair's rows is no variance.
+        negligible = ROUNDING * squares / degrees
+        variances = np.where(variances > negligible, variances, np.nan)
         correlation = covariance / np.sqrt(variances * variances.T)
         means = np.diagonal(sums) / np.diagonal(counts) + origin
     varying = ~np.isnan(np.diagonal(correlation))
