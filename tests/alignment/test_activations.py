@@ -1,0 +1,173 @@
+"""What is captured is what the model computes at the answer, found and not counted."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from allport.alignment import capture_contrasts, model_sites
+from allport.alignment.activations import activations_folder, read_at_answer
+from allport.alignment.contrasts import ContrastPrompt, contrast_prompts, contrasts_of
+from allport.errors import InventoryError, ModelError, UsageError
+from allport.inventories import load_inventory
+from allport.models.respondent import Message
+from allport.models.transformers_model import TransformersModel
+
+SHORT = load_inventory("mini-ipip-20")
+NUMBERS = SHORT.numbers[:4]
+
+
+def one_by_one(model: Any, ids: list[int]) -> tuple[Any, Any]:
+    """Inputs of projections and outputs of blocks at the last token, (layers, width) each."""
+    sites = model_sites(model)
+    heads, blocks = {}, {}
+    handles = []
+    for layer, _, module, _ in sites.projections:
+        handles += [
+            module.register_forward_pre_hook(
+                lambda m, args, at=layer: heads.update({at: args[0][0, -1]})
+            ),
+            sites.blocks[layer].register_forward_hook(
+                lambda m, args, out, at=layer: blocks.update(
+                    {at: (out[0] if isinstance(out, tuple) else out)[0, -1]}
+                )
+            ),
+        ]
+    with torch.no_grad():
+        model(input_ids=torch.tensor([ids]))
+    for handle in handles:
+        handle.remove()
+    return tuple(
+        np.stack([found[layer].numpy() for layer in sites.layers]) for found in (heads, blocks)
+    )
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["llama", "mistral", "qwen3", "gemma2", "gemma3", "phi3", "olmo2", "gpt_neox", "gpt2", "jamba"],
+)
+def test_equals_one_by_one(architecture: str, tiny_model: Any, tokenizer: Any) -> None:
+    model = TransformersModel(tiny_model(architecture), tokenizer)
+    found = capture_contrasts(model, SHORT, NUMBERS, cache=False)
+    assert found.contrasts == (
+        "options letters forward",
+        "options letters reversed",
+        "yes-no 1",
+        "yes-no 2",
+    )
+    for column, contrast in enumerate(contrasts_of(("options", "yes-no"))):
+        both = contrast_prompts(contrast, SHORT, SHORT.item(NUMBERS[2]))
+        for side, [prompt] in enumerate(both):
+            text = model.chat.render(prompt.messages) + prompt.answer
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+            heads, residual = one_by_one(model.model, ids)
+            np.testing.assert_allclose(found.sides[2, column, side], heads, atol=1e-4)
+            np.testing.assert_allclose(found.residual[2, column, side], residual, atol=1e-4)
+
+
+def test_both_sides_differ_in_the_answer_alone() -> None:
+    for contrast in contrasts_of(("options", "yes-no")):
+        [agree], [disagree] = contrast_prompts(contrast, SHORT, SHORT.items[0])
+        assert agree.messages == disagree.messages
+        assert agree.answer != disagree.answer
+    forward, backward = (
+        contrast_prompts(c, SHORT, SHORT.items[0]) for c in contrasts_of(("options",))
+    )
+    # The letter of agreement turns with the order.
+    assert forward[0][0].answer == backward[1][0].answer == "E"
+    assert forward[1][0].answer == backward[0][0].answer == "A"
+
+
+def test_a_persona_contrast_is_read_before_the_answer() -> None:
+    [contrast, _] = contrasts_of(("persona",))
+    agree, disagree = contrast_prompts(contrast, SHORT, SHORT.items[0], SHORT.items[1:3])
+    assert len(agree) == len(disagree) == 2
+    assert all(prompt.answer == "" for prompt in agree + disagree)
+    assert agree[0].messages[0].content.endswith("Very Accurate")
+    assert disagree[0].messages[0].content.endswith("Very Inaccurate")
+    assert agree[0].messages[1] == disagree[0].messages[1]
+
+
+@pytest.mark.parametrize("answer", ["Yes", "Very Accurate", "B"])
+def test_the_answer_is_found_and_not_counted(
+    answer: str, tiny_model: Any, tokenizer: Any, plain_tokenizer: Any
+) -> None:
+    chat = (Message("user", "Well?"),)
+    for cut in (tokenizer, plain_tokenizer):
+        model = TransformersModel(tiny_model("llama"), cut)
+        ids = model.prompt_tokens(chat, answer).tolist()
+        before = model.prompt_tokens(chat).tolist()
+        assert ids[: len(before)] == before
+        assert cut.decode(ids[len(before) :]).strip() == answer
+        read = read_at_answer(model, model_sites(model.model), [ContrastPrompt(chat, answer)])
+        np.testing.assert_allclose(read["heads"][0], one_by_one(model.model, ids)[0], atol=1e-5)
+
+
+def test_the_last_block_is_read_before_the_final_norm(tiny_model: Any, tokenizer: Any) -> None:
+    model = TransformersModel(tiny_model("llama"), tokenizer)
+    chat = (Message("user", "Well?"),)
+    read = read_at_answer(model, model_sites(model.model), [ContrastPrompt(chat, "")])
+    ids = torch.tensor([model.prompt_tokens(chat).tolist()])
+    with torch.no_grad():
+        listed = model.model(input_ids=ids, output_hidden_states=True).hidden_states[-1][0, -1]
+    last = torch.from_numpy(read["residual"][0, -1])
+    assert not torch.allclose(last, listed, atol=1e-2)
+    np.testing.assert_allclose(model.model.model.norm(last).detach(), listed, atol=1e-5)
+
+
+def test_differences_are_centred_over_items(tiny_model: Any, tokenizer: Any) -> None:
+    model = TransformersModel(tiny_model("llama"), tokenizer)
+    found = capture_contrasts(model, SHORT, NUMBERS, cache=False)
+    sides = found.sides.mean(axis=1)
+    expected = sides[:, 0] - sides[:, 1]
+    expected -= expected.mean(axis=0)
+    np.testing.assert_allclose(found.contrast_differences, expected, atol=1e-5)
+    assert found.head_differences.shape == (4, 8, 8)
+    np.testing.assert_allclose(
+        found.head_differences[:, 5], found.contrast_differences[:, 1, 8:16], atol=1e-7
+    )
+
+
+def test_activations_are_read_once_a_model(
+    tiny_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = tiny_model("llama")
+    model = TransformersModel(inner, tokenizer)
+    first = capture_contrasts(model, SHORT, NUMBERS)
+    [file] = activations_folder().iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(type(model.passes), "run", lambda *_: pytest.fail("the model was run"))
+        again = capture_contrasts(TransformersModel(inner, tokenizer), SHORT, NUMBERS)
+    np.testing.assert_array_equal(again.sides, first.sides)
+    np.testing.assert_array_equal(again.residual, first.residual)
+    # Other weights, items, or contrasts are other activations.
+    other = copy.deepcopy(inner)
+    other.model.layers[0].self_attn.v_proj.weight.data[0, 0] += 0.1
+    capture_contrasts(TransformersModel(other, tokenizer), SHORT, NUMBERS)
+    capture_contrasts(model, SHORT, NUMBERS[:2])
+    capture_contrasts(model, SHORT, NUMBERS, kinds=("yes-no",))
+    assert len(list(activations_folder().iterdir())) == 4
+    file.write_bytes(file.read_bytes()[:100])
+    mended = capture_contrasts(model, SHORT, NUMBERS)
+    np.testing.assert_array_equal(mended.sides, first.sides)
+
+
+def test_a_model_that_computes_no_numbers_is_refused(tiny_model: Any, tokenizer: Any) -> None:
+    inner = copy.deepcopy(tiny_model("llama"))
+    inner.model.layers[0].self_attn.v_proj.weight.data[:] = torch.inf
+    with pytest.raises(ModelError, match="no numbers in float32"):
+        capture_contrasts(TransformersModel(inner, tokenizer), SHORT, NUMBERS, cache=False)
+
+
+def test_bad_requests_are_sentences(tiny_model: Any, tokenizer: Any) -> None:
+    model = TransformersModel(tiny_model("llama"), tokenizer)
+    with pytest.raises(UsageError, match="Unknown contrast 'maybe'; known: options, yes-no"):
+        capture_contrasts(model, SHORT, NUMBERS, kinds=("maybe",))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Unknown template 'rhyme'"):
+        capture_contrasts(model, SHORT, NUMBERS, templates=("rhyme",))
+    with pytest.raises(InventoryError, match="has no item 99"):
+        capture_contrasts(model, SHORT, (99,))
