@@ -89,7 +89,7 @@ def _tokenizer(inventory: Inventory) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     words = [str(item.text) for item in inventory.items]
-    words += [*OPTIONS, "yes", "no", ":", "<end>", "<unk>", "<turn>"]
+    words += [*OPTIONS, *"abcde", "yes", "no", ":", "<end>", "<unk>", "<turn>"]
     inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
     inner.normalizer = normalizers.Lowercase()
     inner.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -300,5 +300,6 @@ def _to_disk(path: Path, arrays: Mapping[str, NDArray[np.float32]]) -> None:
     from safetensors.numpy import save
 
     # A full disk or a read-only home must not stop an alignment that is already computed.
+    packed = save({name: np.ascontiguousarray(values) for name, values in arrays.items()})
     with contextlib.suppress(OSError):
-        write_atomically(path, save(dict(arrays)))
+        write_atomically(path, packed)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+
 from allport.alignment.alignment import Alignment, AlignmentPart
 from allport.errors import AlignmentError
 from allport.files import write_atomically
@@ -48,7 +50,7 @@ def save_alignment(alignment: Alignment, folder: Path | str) -> Path:
     }
     try:
         vectors = {
-            f"{number}.{layer}": vector
+            f"{number}.{layer}": np.ascontiguousarray(vector, "<f4")
             for number, part in enumerate(alignment.parts)
             for layer, vector in part.vectors.items()
         }

@@ -1,7 +1,8 @@
 """Aligning a model to many people: one store, from which anyone is served.
 
-The model is asked under a few dozen displacements only; from these it is foretold what it would
-answer under everyone's (`expected_answers`), so that strengths are chosen without asking it again.
+Of a few hundred people the model is asked what it answers under each one's displacements, at every
+strength. Of more, it is asked under a few dozen displacements only, and from these it is foretold
+what it would answer under everyone's (`expected_answers`); the store's `about` says how well.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from allport.alignment.population import Engine, fit_population, probe_displacem
 from allport.alignment.population_store import PopulationStore, open_population, write_population
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import SteeredTokens
-from allport.alignment.strength import STRENGTHS, stratified_folds
+from allport.alignment.strength import STRENGTHS, ExpectedLiteral, stratified_folds
 from allport.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ __all__ = ["align_people"]
 
 _FOLDS = 4
 _PROBES = 64
+_MOST_ASKED = 500
+"""People of whom each one's answers are asked for."""
 
 
 def align_people(
@@ -49,6 +52,7 @@ def align_people(
     heads: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
     tokens: SteeredTokens = "answer",
+    foretell: bool | None = None,
     probes: int = _PROBES,
     engine: Engine = "local",
     seed: int = 0,
@@ -66,7 +70,9 @@ def align_people(
         heads: How many are steered for each person; `default_head_count` by default.
         strengths: The grid; a single value is everyone's strength.
         tokens: Which are steered.
-        probes: Displacements under which the model is asked.
+        foretell: Whether answers are foretold and not asked for while strengths are chosen; by
+            default where there are more than 500 people, or a cluster that has no model to ask.
+        probes: Displacements under which the model is asked, where answers are foretold.
         engine: "local", or "ray" for a cluster.
         seed: Of the folds.
         cache: Whether activations are kept on disk.
@@ -96,21 +102,28 @@ def align_people(
     )
     differences = activations.head_differences
     calibration: Calibration | None = None
+    response: ExpectedLiteral | None = None
     if len(strengths) > 1:
         asked = AskedAnswers(model, sites, inventory, numbers, tokens=tokens, templates=templates)
-        moved = probe_displacements(
-            differences, literal, count=probes, heads=heads, strengths=strengths, scale=scale
-        )
-        rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
-        found = asked.ask([None, *rows])
-        calibration = calibrate_response(moved, found.expected[1:], found.probabilities[0], values)
+        response = asked
+        many = len(people) > _MOST_ASKED or engine == "ray"
+        if many if foretell is None else foretell:
+            moved = probe_displacements(
+                differences, literal, count=probes, heads=heads, strengths=strengths, scale=scale
+            )
+            rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
+            found = asked.ask([None, *rows])
+            calibration = calibrate_response(
+                moved, found.expected[1:], found.probabilities[0], values
+            )
+            response = calibration.response
     facets = [inventory.item(n).facet or inventory.item(n).trait for n in numbers]
     keys = [inventory.item(n).key for n in numbers]
     fit = fit_population(
         differences,
         literal,
         folds=stratified_folds(facets, keys, _FOLDS, seed),
-        response=None if calibration is None else calibration.response,
+        response=response,
         heads=heads,
         strengths=strengths,
         scale=scale,

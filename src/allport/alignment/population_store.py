@@ -65,8 +65,6 @@ def write_population(
         ResponsesError: An identifier is given twice, or their number differs from the people's.
         AlignmentError: The folder cannot be written.
     """
-    from safetensors.numpy import save
-
     folder = Path(folder)
     count = len(fit.literal)
     names = np.char.encode(
@@ -81,8 +79,8 @@ def write_population(
             "person needs one of their own."
         )
     files = {
-        _BASIS: save({"differences": fit.differences, "penalties": fit.penalties}),
-        _PEOPLE: save(
+        _BASIS: _packed({"differences": fit.differences, "penalties": fit.penalties}),
+        _PEOPLE: _packed(
             {
                 "literal": _compact(fit),
                 "heads": fit.people.heads,
@@ -108,6 +106,17 @@ def write_population(
     except OSError as error:
         raise AlignmentError(f"{folder} cannot be written ({error.strerror}).") from None
     return folder
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays in the safetensors format, which writes memory as it lies: so rows must lie in order.
+
+    Columns picked out of an array, say, lie the other way round.
+    """
+    from safetensors.numpy import save
+
+    packed: bytes = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    return packed
 
 
 def _compact(fit: PopulationFit) -> NDArray[np.generic]:

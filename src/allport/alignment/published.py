@@ -115,7 +115,7 @@ def fit_published(
     spreads = np.empty(heads)
     for place, head in enumerate(chosen):
         difference = rows[labels, head].mean(axis=0) - rows[~labels, head].mean(axis=0)
-        directions[place] = difference / np.linalg.norm(difference)
+        directions[place] = difference / (np.linalg.norm(difference) or 1.0)
         spreads[place] = np.std(rows[:, head] @ directions[place])
     return PublishedFit(chosen, directions, spreads, accuracies)
 
