@@ -1,0 +1,221 @@
+"""`allport align`, and measuring with what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.models.conftest import tiny_model, tokenizer
+
+from allport.alignment import load_alignment, open_population
+from allport.cli.model_options import ModelOptions
+from allport.inventories import load_inventory
+from allport.models.transformers_model import TransformersModel
+from allport.personas import Person, write_person
+
+__all__ = ["tiny_model", "tokenizer"]
+
+SHORT = load_inventory("ipip-neo-120")
+
+
+@pytest.fixture
+def local(tiny_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> TransformersModel:
+    """A tiny model that every name stands for."""
+    model = TransformersModel(tiny_model("llama"), tokenizer, "tiny")
+    monkeypatch.setattr(ModelOptions, "load", lambda options, name: model)
+    return model
+
+
+@pytest.fixture
+def ann(tmp_path: Path) -> Path:
+    """Somebody's answers to the first forty items."""
+    answers = {number: float(1 + number % 5) for number in SHORT.numbers[:40]}
+    return write_person(Person("ann", SHORT, answers), tmp_path / "ann.json")
+
+
+def test_a_person_becomes_a_folder_to_measure_with(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    said = allport("align", "tiny", "--to", ann, "--strength", 2, "--heads", 3)
+    assert said.code == 0, said.err
+    assert "tiny in the place of ann, by pas." in said.out
+    assert "Strength 2 on the answer" in said.out
+    assert "allport measure tiny --alignment alignments/tiny-ann-pas" in said.out
+    folder = Path("alignments/tiny-ann-pas")
+    alignment = load_alignment(folder)
+    assert (alignment.name, alignment.strength, len(alignment.fit["heads"])) == ("ann", 2.0, 3)
+    asked = ("measure", "tiny", "--inventory", "mini-ipip-20", "--limit", 2, "--json")
+    plain, steered, nothing, opposite = (
+        allport(*asked, "--out", f"run-{n}", *more)
+        for n, more in enumerate(
+            (
+                (),
+                ("--alignment", folder),
+                ("--alignment", folder, "--scale", 0),
+                ("--alignment", folder, "--scale", -1),
+            )
+        )
+    )
+    scores = [each.json["subjects"][0] for each in (plain, steered, nothing, opposite)]
+    assert "tiny as ann" in json.dumps(scores[1])
+    values = [json.dumps([t["score"] for t in s["traits"]]) for s in scores]
+    assert values[0] == values[2]
+    assert len(set(values)) == 3
+
+
+def test_alignments_are_added_up(allport: Any, local: TransformersModel, ann: Path) -> None:
+    allport("align", "tiny", "--to", ann, "--strength", 2, "--out", "steering")
+    said = allport(
+        "align",
+        "tiny",
+        "--to",
+        "E=high",
+        "--method",
+        "prompt",
+        "--prompt",
+        "adjectives",
+        "--out",
+        "words",
+    )
+    assert said.code == 0, said.err
+    assert "words of system text" in said.out
+    run = allport(
+        "measure",
+        "tiny",
+        "--inventory",
+        "mini-ipip-20",
+        "--limit",
+        2,
+        "--json",
+        "--alignment",
+        "steering",
+        "--alignment",
+        "words",
+    )
+    assert "tiny as ann + E=high" in run.out
+
+
+def test_json(allport: Any, local: TransformersModel, ann: Path) -> None:
+    said = allport("align", "tiny", "--to", ann, "--method", "caa", "--json", "--out", "a")
+    assert said.json["folder"] == "a"
+    assert said.json["method"] == "caa"
+    assert said.json["parts"][0]["site"] == "residual"
+    assert len(said.json["content_hash"]) == 64
+
+
+def test_nothing_is_added_where_nothing_helps(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    said = allport("align", "tiny", "--to", ann, "--strength", 0)
+    assert "so nothing is added" in said.out
+
+
+def test_many_people_become_one_folder(
+    allport: Any, local: TransformersModel, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = [",".join(["id", *(f"i{n}" for n in SHORT.numbers)])]
+    for name in ("a1", "a2", "a3"):
+        rows.append(",".join([name, *map(str, rng.integers(1, 6, len(SHORT.numbers)))]))
+    rows.append(",".join(["a4", *["3"] * len(SHORT.numbers)]))
+    file = tmp_path / "people.csv"
+    file.write_text("\n".join(rows) + "\n")
+    said = allport(
+        "align",
+        "tiny",
+        "--people",
+        file,
+        "--inventory",
+        "ipip-neo-120",
+        "--stored",
+        "literal",
+        "--strength",
+        1,
+        "--out",
+        "store",
+    )
+    assert said.code == 0, said.err
+    assert "tiny in the place of 3 people" in said.out
+    assert "Excluded: 1 with the same answer to every item." in said.out
+    assert len(open_population("store")) == 4
+    run = allport(
+        "measure",
+        "tiny",
+        "--inventory",
+        "mini-ipip-20",
+        "--limit",
+        2,
+        "--json",
+        "--alignment",
+        "store",
+        "--as",
+        "a2",
+    )
+    assert "tiny as a2" in run.out
+    nobody = allport("measure", "tiny", "--inventory", "mini-ipip-20", "--alignment", "store")
+    assert nobody.code == 2
+    assert "store holds many people; say whose with --as ID." in nobody.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "why"),
+    [
+        ((), 2, "Say whom to align to"),
+        (("--to", "E=high", "--people", "x.csv"), 2, "Say whom to align to"),
+        (("--to", "nowhere.json"), 1, "nowhere.json cannot be read as a person file"),
+        (("--to", "E=sky"), 2, "Level 'sky'"),
+        (("--to", "E=high", "--method", "magic"), 2, "magic"),
+        (("--to", "E=high", "--method", "prompt", "--heads", "3"), 2, "--heads does not go with"),
+        (("--to", "E=high", "--method", "caa", "--heads", "3"), 2, "--heads does not go with"),
+        (("--to", "E=high", "--writer", "x"), 2, "--writer does not go with --method pas"),
+        (("--to", "E=high", "--method", "prompt", "--writer", "x"), 2, "--writer writes a"),
+        (("--to", "E=high", "--heads", "0"), 2, "0 heads were asked for"),
+        (("--to", "E=high", "--stored", "keyed"), 2, "--stored is for --people"),
+        (("--people", "nobody.csv"), 1, "There is no file nobody.csv"),
+        (("--people", "x.csv", "--inventory", "bfi-44"), 2, "Give --inventory and --stored"),
+        (("--people", "x.csv", "--method", "iti"), 2, "Many people are aligned to by --method pas"),
+        (("--to", "E=high", "--templates", "rhyme"), 2, "Unknown template 'rhyme'"),
+    ],
+)
+def test_mistakes_are_sentences(
+    words: tuple[str, ...],
+    code: int,
+    why: str,
+    allport: Any,
+    local: TransformersModel,
+    sentence: Any,
+) -> None:
+    said = allport("align", "tiny", *words)
+    sentence(said, code)
+    assert why in said.err
+
+
+def test_a_model_elsewhere_is_refused(allport: Any, model: Any, sentence: Any) -> None:
+    said = allport("align", "by-rule", "--to", "E=high")
+    sentence(said, 1)
+    assert "is not on this machine, so it cannot be steered" in said.err
+
+
+def test_an_alignment_for_another_model_is_refused(
+    allport: Any,
+    local: TransformersModel,
+    ann: Path,
+    tiny_model: Any,
+    tokenizer: Any,
+    sentence: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    allport("align", "tiny", "--to", ann, "--strength", 1, "--out", "a")
+    other = TransformersModel(tiny_model("qwen2"), tokenizer, "other")
+    monkeypatch.setattr(ModelOptions, "load", lambda options, name: other)
+    said = allport("measure", "other", "--inventory", "mini-ipip-20", "--alignment", "a")
+    sentence(said, 1)
+    assert "made for tiny with weights" in said.err
+    missing = allport("measure", "other", "--inventory", "mini-ipip-20", "--alignment", "nowhere")
+    sentence(missing, 1)
+    assert "nowhere holds no alignment" in missing.err
+    alone = allport("measure", "other", "--inventory", "mini-ipip-20", "--as", "ann")
+    sentence(alone, 2)
