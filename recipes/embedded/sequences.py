@@ -45,8 +45,8 @@ SCALES: tuple[tuple[str, ...], ...] = (
 )
 """Response scales, least agreement first. The first is the shipped inventories' own."""
 
-BASICS, GROWN = 0.08, 0.25
-"""Parts of training after which the first and the second simplification end."""
+BASICS, GROWN, MIXED = 0.08, 0.25, 0.7
+"""Parts of training after which one simplification after the other ends."""
 
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 
@@ -116,7 +116,7 @@ class SequenceMaker:
             if system:
                 sequence.extend(self._ids(SYSTEM + system + END), 0, 0)
             asked = np.arange(len(means))
-            if progress < BASICS and system:
+            if system and rng.random() < (1.0 if progress < BASICS else 0.6):
                 asked = np.flatnonzero(np.isin(self.bank.domains, named))
         self._branches(rng, sequence, means, asked, spread, progress)
         return sequence
@@ -134,7 +134,7 @@ class SequenceMaker:
             rng.shuffle(codes)
         if progress < BASICS:
             codes = [str(rng.choice(codes))]
-        elif rng.random() < (0.6 if progress < GROWN else 0.25):
+        elif rng.random() < (0.6 if progress < MIXED else 0.25):
             codes = codes[: rng.integers(1, 5)]
         levels: dict[str, tuple[float, tuple[int, ...] | range]] = {}
         domains = np.zeros(5)
@@ -196,7 +196,7 @@ class SequenceMaker:
         spread: float,
         progress: float,
     ) -> None:
-        template = int(rng.choice(len(self.templates), p=[0.2, 0.2, 0.15, 0.2, 0.2, 0.05]))
+        template = int(rng.choice(len(self.templates), p=[0.18, 0.18, 0.12, 0.18, 0.18, 0.16]))
         after = self.templates[template].name == "options-after"
         early = progress < BASICS
         scale = 0 if early or rng.random() < 0.85 else int(rng.integers(1, len(SCALES)))
@@ -205,7 +205,7 @@ class SequenceMaker:
         indices = [int(i) for i in rng.permutation(asked)[:count]]
         # A statement that names the answer to choose teaches where each answer stands in the list,
         # whatever the order; without that nothing else can be said.
-        told_share = 0.3 if progress < GROWN else 0.1 if progress < 0.5 else 0.03
+        told_share = 0.3 if progress < GROWN else 0.1 if progress < 0.4 else 0.03
         told = [
             int(rng.integers(len(SCALES[scale]))) if rng.random() < told_share else None
             for _ in indices

@@ -1,6 +1,6 @@
 """Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
 
-    python recipes/embedded/train.py WORK_FOLDER [--tokens 30e6] [--threads 1]
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 11.5e6] [--threads 1]
 
 Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on.
 """
@@ -34,7 +34,7 @@ CONFIG = {
     "rms_norm_eps": 1e-5,
 }
 BATCH_TOKENS = 2048
-PEAK_RATE = 1e-3
+PEAK_RATE = 1.3e-3
 PREFIX_WEIGHT = 0.3
 EVERY = 100
 WARM_UP = 0.05
@@ -145,7 +145,7 @@ def main() -> None:
     """Train, with checkpoints, until the token budget is spent; write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokens", type=float, default=30e6)
+    parser.add_argument("--tokens", type=float, default=11.5e6)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -236,6 +236,7 @@ def save(
     )
     half.load_state_dict(model.state_dict())
     half.to(torch.bfloat16).save_pretrained(out)
+    (out / "model.safetensors").chmod(0o644)  # written private; it is to be shipped
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (out / name).write_bytes((folder / name).read_bytes())
 
