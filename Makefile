@@ -38,7 +38,7 @@ test: $(VENV)/.dev ## Run the tests (under ten minutes)
 	$(BIN)/python -m pytest -q -n 2
 
 test-all: $(VENV)/.dev ## Run every test, slow ones too
-	$(BIN)/python -m pytest -q -n 2 -m ""
+	HYPOTHESIS_PROFILE=drawn $(BIN)/python -m pytest -q -n 2 -m ""
 
 check: $(VENV)/.dev ## Format, lint, strict types, import direction
 	$(BIN)/ruff format --check .

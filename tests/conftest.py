@@ -6,6 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every machine, so that a change that passes here passes everywhere;
+# `make test-all` draws new ones.
+settings.register_profile("fixed", derandomize=True)
+settings.register_profile("drawn", max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 # Before torch or any hub client is imported by a test: no look-ups, no spinning threads.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

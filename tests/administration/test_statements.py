@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from allport.administration.statements import statement
@@ -57,6 +57,7 @@ def test_words_that_only_look_like_pronouns_stay() -> None:
     assert statement("Meet my needs", "I", "second") == "You meet your needs"
 
 
+@example("İ", "", "second")
 @given(st.text(min_size=1), st.sampled_from(["", "I"]), st.sampled_from(["first", "second"]))
 def test_any_text_can_be_said(text: str, stem: str, person: str) -> None:
     said = statement(text.strip() or "x", stem, person)  # type: ignore[arg-type]  # drawn

@@ -28,7 +28,8 @@ _SECOND_PERSON = {
 }
 _APOSTROPHE = "['’]"
 _FIRST_PERSON_WORDS = re.compile(
-    rf"\b({'|'.join(_SECOND_PERSON)})\b(?!')".replace("'", _APOSTROPHE), re.IGNORECASE
+    rf"\b({'|'.join(_SECOND_PERSON)})\b(?!')".replace("'", _APOSTROPHE),
+    re.IGNORECASE | re.ASCII,  # beyond ASCII, "İ" would count as an "i" whose lower case is longer
 )
 
 
