@@ -10,8 +10,8 @@ from hypothesis import settings
 
 # The same examples on every machine, so that a change that passes here passes everywhere;
 # `make test-all` draws new ones.
-settings.register_profile("fixed", derandomize=True)
-settings.register_profile("drawn", max_examples=500)
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.register_profile("drawn", max_examples=500, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 
 # Before torch or any hub client is imported by a test: no look-ups, no spinning threads.
