@@ -46,6 +46,25 @@ class Breaking(ScriptedRespondent):
             yield response
 
 
+class Finding(Breaking):
+    """Finds out while asking, as an endpoint does."""
+
+    def observed(self) -> dict[str, Any]:
+        return {"left": self.left} if self.left < 40 else {}
+
+
+def test_what_asking_found_out_is_kept_with_its_session(likert: Inventory, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="hung up"):
+        measure(Finding(10), likert, Design(), tmp_path / "run", progress=None)
+    measure(Finding(90), likert, Design(), tmp_path / "run", progress=None)
+    run = measure(Finding(90), likert, Design(), tmp_path / "run", progress=None)
+    assert [dict(session.observed) for session in run.record.sessions] == [
+        {"left": 0},
+        {"left": 90 - 54},
+    ]
+    assert read_run(tmp_path / "run").record == run.record
+
+
 def test_every_question_is_asked_once_and_nothing_on_the_second_call(
     likert: Inventory, tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ def test_a_person_is_written_and_read_back(tmp_path: Path, ann: Person) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     assert content["stored"] == "literal"
     assert content["answers"] == {"1": 5.0, "6": 2.0, "20": 3.0}
-    assert content["inventory_hash"] == ann.inventory.content_hash
+    assert content["items_hash"] == ann.inventory.items_hash
 
 
 def test_a_person_of_an_inventory_that_has_no_name_here(tmp_path: Path, ann: Person) -> None:
@@ -118,3 +118,12 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str | byte
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ResponsesError, match="cannot be read as a person file"):
         read_person(tmp_path / "nobody.json")
+
+
+def test_answers_to_other_items_of_the_same_name_are_refused(ann: Person, tmp_path: Path) -> None:
+    path = write_person(ann, tmp_path / "ann.json")
+    content = json.loads(path.read_text("utf-8"))
+    assert read_person(path).literal_answers == ann.literal_answers
+    path.write_text(json.dumps(content | {"items_hash": "0" * 64}), "utf-8")
+    with pytest.raises(ResponsesError, match="another version"):
+        read_person(path)

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from allport.errors import UsageError
 from allport.personas import BIG_FIVE, Persona, TraitLevels
-from allport.personas.trait_levels import LEVEL_WORDS, describe_trait_levels, trait_adjectives
+from allport.personas.trait_levels import (
+    DARK_TRIAD,
+    LEVEL_WORDS,
+    describe_trait_levels,
+    trait_adjectives,
+)
 
 LEVELS = st.floats(-1, 1, allow_nan=False)
 PROFILES = st.dictionaries(st.sampled_from(list(BIG_FIVE)), LEVELS, min_size=1)
@@ -46,8 +51,8 @@ def test_the_sign_of_a_level_chooses_the_end_of_the_trait(code: str) -> None:
 
 def test_adjectives_are_told_apart() -> None:
     words = [word for ends in trait_adjectives().values() for end in ends.values() for word in end]
-    assert len(words) == len(set(words)) == 5 * 2 * 6
-    assert list(trait_adjectives()) == list(BIG_FIVE)
+    assert len(words) == len(set(words)) == 8 * 2 * 6
+    assert list(trait_adjectives()) == [*BIG_FIVE, *DARK_TRIAD]
 
 
 def test_only_traits_that_are_given_are_mentioned_in_the_order_given() -> None:
@@ -117,7 +122,7 @@ def test_what_is_no_level_is_refused(text: str, message: str) -> None:
 def test_levels_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="needs at least one trait"):
         TraitLevels({})
-    with pytest.raises(UsageError, match=r"Unknown trait 'X'; the Big Five are N \(neuroticism\)"):
+    with pytest.raises(UsageError, match=r"Unknown trait 'X'; known are N \(neuroticism\)"):
         TraitLevels({"X": 0.5})
     with pytest.raises(UsageError, match="outside -1 to 1"):
         TraitLevels({"E": -1.01})

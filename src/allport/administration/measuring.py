@@ -7,7 +7,7 @@ import dataclasses
 import math
 from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import polars as pl
 
@@ -96,12 +96,20 @@ def measure(
             if store is not None and answered:
                 error.add_note(_kept(len(answered), len(questions), store))
             raise
+        finally:
+            if store is not None and isinstance(respondent, _Observes):
+                store.note_observed(respondent.observed())
         responses = frame_of(record, answered)
         if store is None:
             finished = dataclasses.replace(record, started=started, finished=now())
             return Run(finished, responses, None, asked)
         _complete(store, responses)
         return Run(store.record, responses, store.folder, asked)
+
+
+@runtime_checkable
+class _Observes(Protocol):
+    def observed(self) -> dict[str, Any]: ...
 
 
 def _ask(

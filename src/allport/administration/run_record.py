@@ -47,6 +47,9 @@ class Session:
     started: str
     packages: Mapping[str, str]
     platform: str
+    observed: Mapping[str, Any] = field(default_factory=dict)
+    """What asking found out about the respondent, where it says so: parameters that a service does
+    not take, how distributions were read therefore, what it says of itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import json
 import math
 import platform
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Self
@@ -155,6 +155,14 @@ class RunStore:
         except sqlite3.Error as error:
             self._fail(error)
         self._stored += 1
+
+    def note_observed(self, observed: Mapping[str, Any]) -> None:
+        """Note in the record of this session what asking found out about the respondent."""
+        *before, session = self.record.sessions
+        if observed and observed != session.observed:
+            session = dataclasses.replace(session, observed=dict(observed))
+            self.record = dataclasses.replace(self.record, sessions=(*before, session))
+            self._write_record(self.record)
 
     def finish(self) -> None:
         """Note in the record that every question is answered."""

@@ -19,6 +19,7 @@ from allport.inventories.inventory import Inventory, Item
 __all__ = ["LabelStyle", "RenderedItem", "Template", "load_templates", "read_templates"]
 
 LabelStyle = Literal["letters", "lower", "digits", "words"]
+Asks = Literal["statement", "situation"]
 
 
 class RenderedItem(NamedTuple):
@@ -44,6 +45,8 @@ class Template:
     option: str = "{label}. {option}"
     """One entry of the list of answers, with the places {label} and {option}."""
     joiner: str = "\n"
+    asks: Asks = "statement"
+    """What it puts into words: statements on a response scale, or situations with own options."""
 
     def __post_init__(self) -> None:
         """Check that the wording can be filled in."""
@@ -60,6 +63,7 @@ class Template:
         for value, allowed, what in (
             (self.labels, get_args(LabelStyle), "labels"),
             (self.person, get_args(Person), "person"),
+            (self.asks, get_args(Asks), "asks"),
         ):
             if value not in allowed:
                 raise UsageError(
@@ -138,10 +142,11 @@ def read_templates(path: Path | str) -> Mapping[str, Template]:
 
 
 @cache
-def load_templates() -> Mapping[str, Template]:
-    """The shipped templates by name."""
+def load_templates(asks: Asks = "statement") -> Mapping[str, Template]:
+    """The shipped templates by name, those for statements or those for situations."""
     text = files("allport.administration").joinpath("templates.toml").read_text(encoding="utf-8")
-    return _templates(tomllib.loads(text), "templates.toml")
+    shipped = _templates(tomllib.loads(text), "templates.toml")
+    return MappingProxyType({name: t for name, t in shipped.items() if t.asks == asks})
 
 
 def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Template]:
@@ -149,7 +154,7 @@ def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Templat
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise UsageError(f"{where}: {name!r} is not a table of template fields.")
-        unknown = set(table) - {"text", "labels", "person", "option", "joiner"}
+        unknown = set(table) - {"text", "labels", "person", "option", "joiner", "asks"}
         missing = {"text", "labels"} - set(table)
         if unknown or missing:
             what = f"unknown field {min(unknown)!r}" if unknown else f"no field {min(missing)!r}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from itertools import pairwise
@@ -70,6 +71,11 @@ class Item(_Frozen):
     facet: Text | None = None
     key: Literal[1, -1] = 1
     """Which end of the trait agreeing speaks for."""
+    cluster: Text | None = None
+    """What several items were written from, such as the statement behind five situations; such
+    items are alike, and are resampled together."""
+    question: Text | None = None
+    """What a situational item asks at the end of its text."""
     options: tuple[Option, ...] = ()
     """Options of a situational item; empty on a Likert item, which takes the inventory's scale."""
     forms: dict[Text, Text] = Field(default_factory=dict)
@@ -157,6 +163,8 @@ class Inventory(_Frozen):
                 raise ValueError(f"{where}: two options have the same text")
             if len(item.options) == 1:
                 raise ValueError(f"{where}: one option is no choice")
+            if item.question is not None and not (item.text or "").endswith(item.question):
+                raise ValueError(f"{where}: the text does not end with its question")
             if item.options and item.key != 1:
                 raise ValueError(f"{where}: options carry their own values, so the key must be 1")
         return self
@@ -179,7 +187,20 @@ class Inventory(_Frozen):
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of everything the inventory says."""
-        return sha256_of(self.model_dump_json())
+        # Without defaults, so that a field added to the format changes no hash.
+        return sha256_of(self.model_dump_json(exclude_defaults=True))
+
+    @cached_property
+    def items_hash(self) -> str:
+        """SHA-256 of what an answer means: number, text, key and options of every item.
+
+        Other wordings, norms and notes change `content_hash` and not this.
+        """
+        told = [
+            [i.number, i.text, i.key, [[o.text, o.value] for o in self.options(i)]]
+            for i in self.items
+        ]
+        return sha256_of(json.dumps(told, ensure_ascii=False))
 
     def require_text(self) -> Self:
         """This inventory, which can be asked.

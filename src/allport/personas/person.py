@@ -56,7 +56,7 @@ class Person:
 
 
 def write_person(person: Person, path: Path | str) -> Path:
-    """Write a person file (JSON); the inventory is kept by name and content hash."""
+    """Write a person file (JSON); the inventory is kept by name and hash of its items."""
     content = {
         "format": _FORMAT,
         "name": person.name,
@@ -64,7 +64,7 @@ def write_person(person: Person, path: Path | str) -> Path:
         "sex": person.sex,
         "age": person.age,
         "inventory": person.inventory.name,
-        "inventory_hash": person.inventory.content_hash,
+        "items_hash": person.inventory.items_hash,
         "stored": "literal",
         "answers": {str(number): value for number, value in person.literal_answers.items()},
     }
@@ -97,9 +97,16 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         raise ResponsesError(
             f"{path} cannot be read as a person file ({error}); `allport score` reads CSV files."
         ) from None
+    answered = inventory or load_inventory(inventory_name)
+    stated = content.get("items_hash")
+    if inventory is None and stated not in (None, answered.items_hash):
+        raise ResponsesError(
+            f"{path} answers another version of {inventory_name} than the one at hand; give the "
+            "inventory that was answered, or let it be answered anew with `allport survey`."
+        )
     return Person(
         name=name,
-        inventory=inventory or load_inventory(inventory_name),
+        inventory=answered,
         literal_answers=answers,
         simulated=bool(content.get("simulated", False)),
         sex=content.get("sex"),

@@ -1,4 +1,4 @@
-"""A personality given as levels of the Big Five, said in adjectives with degrees."""
+"""A personality given as levels of traits, said in adjectives with degrees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from importlib.resources import files
 
 from allport.errors import UsageError
 
-__all__ = ["BIG_FIVE", "LEVEL_WORDS", "TraitLevels", "describe_trait_levels", "trait_adjectives"]
+__all__ = [
+    "BIG_FIVE",
+    "DARK_TRIAD",
+    "LEVEL_WORDS",
+    "TraitLevels",
+    "describe_trait_levels",
+    "trait_adjectives",
+]
 
 BIG_FIVE: Mapping[str, str] = {
     "N": "neuroticism",
@@ -19,6 +26,14 @@ BIG_FIVE: Mapping[str, str] = {
     "A": "agreeableness",
     "C": "conscientiousness",
 }
+
+DARK_TRIAD: Mapping[str, str] = {
+    "Mach": "machiavellianism",
+    "Narc": "narcissism",
+    "Psych": "psychopathy",
+}
+
+_TRAITS: Mapping[str, str] = {**BIG_FIVE, **DARK_TRIAD}
 
 LEVEL_WORDS: Mapping[str, float] = {
     "very-low": -1.0,
@@ -45,9 +60,10 @@ def trait_adjectives() -> Mapping[str, Mapping[str, tuple[str, ...]]]:
 
 @dataclass(frozen=True)
 class TraitLevels:
-    """A persona of Big Five levels, each from -1 (lowest) through 0 (average) to 1 (highest).
+    """A persona of levels of the Big Five and the dark triad.
 
-    Traits that are not given are not mentioned in the prompt. One step of .25 is one degree:
+    Each is from -1 (lowest) through 0 (average) to 1 (highest). Traits that are not given are not
+    mentioned in the prompt. One step of .25 is one degree:
     a bit, rather, very, extremely.
     """
 
@@ -59,14 +75,14 @@ class TraitLevels:
         if not self.levels:
             raise UsageError("A persona of trait levels needs at least one trait, such as E=high.")
         for code, level in self.levels.items():
-            if code not in BIG_FIVE:
+            if code not in _TRAITS:
                 raise UsageError(
-                    f"Unknown trait {code!r}; the Big Five are "
-                    + ", ".join(f"{c} ({n})" for c, n in BIG_FIVE.items())
+                    f"Unknown trait {code!r}; known are "
+                    + ", ".join(f"{c} ({n})" for c, n in _TRAITS.items())
                     + "."
                 )
             if not -1 <= level <= 1:
-                raise UsageError(f"The level of {BIG_FIVE[code]} is {level}, outside -1 to 1.")
+                raise UsageError(f"The level of {_TRAITS[code]} is {level}, outside -1 to 1.")
         if not self.name:
             levels = ",".join(f"{code}={self.levels[code]:+.2f}" for code in self.levels)
             object.__setattr__(self, "name", levels)
@@ -79,18 +95,19 @@ class TraitLevels:
             UsageError: An unknown trait, one given twice, or a level that is neither a word nor a
                 number from -1 to 1.
         """
-        codes = {name: code for code, name in BIG_FIVE.items()}
+        codes = {name: code for code, name in _TRAITS.items()}
+        codes |= {code.lower(): code for code in _TRAITS}
         levels: dict[str, float] = {}
         for part in text.split(","):
             trait, equals, value = (piece.strip().lower() for piece in part.partition("="))
-            code = codes.get(trait, trait.upper())
-            if code not in BIG_FIVE or not equals:
+            code = codes.get(trait)
+            if code is None or not equals:
                 raise UsageError(
                     f"{part.strip()!r} is no trait level; write TRAIT=LEVEL, such as "
-                    f"extraversion=high or N=-0.5, with a trait of {', '.join(codes)}."
+                    f"extraversion=high or N=-0.5, with a trait of {', '.join(_TRAITS.values())}."
                 )
             if code in levels:
-                raise UsageError(f"{text.strip()!r}: {BIG_FIVE[code]} is given twice.")
+                raise UsageError(f"{text.strip()!r}: {_TRAITS[code]} is given twice.")
             try:
                 levels[code] = LEVEL_WORDS[value] if value in LEVEL_WORDS else float(value)
             except ValueError:
