@@ -96,6 +96,8 @@ def test_dry_run_shows_requests_and_tokens_and_no_key(
         (("--prices", "1"), "two prices"),
         (("--prices", "1,-2"), "two prices"),
         (("--max-cost", "1"), "prices"),
+        (("--extra", "[1]"), "--extra takes a JSON object"),
+        (("--extra", "{reasoning}"), "--extra takes a JSON object"),
         (("--samples", "0"), "samples"),
         (("--concurrency", "0"), "concurrency"),
         (("--revision", "main"), "--revision"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -50,6 +51,8 @@ class ModelOptions:
     """Price of a million prompt tokens and of a million completion tokens, such as 0.15,0.60."""
     max_cost: Annotated[float | None, _ENDPOINT] = None
     """Stop before this cost is passed; needs --prices."""
+    extra: Annotated[str | None, _ENDPOINT] = None
+    """Further parameters of every request, as JSON: '{"reasoning_effort": "none"}'."""
     answer_tokens: Annotated[int | None, _WRITING] = None
     """Most tokens of an answer."""
     temperature: Annotated[float | None, _WRITING] = None
@@ -79,6 +82,7 @@ class ModelOptions:
             "timeout": self.timeout,
             "prices": _prices(self.prices),
             "max_cost": self.max_cost,
+            "extra": _extra(self.extra),
         }
         if model.startswith(_PREFIX):
             _refuse(local, model, "for models on this machine")
@@ -106,6 +110,21 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def _refuse(options: dict[str, Any], model: str, for_whom: str) -> None:
     for name in _given(options):
         raise UsageError(f"--{name.replace('_', '-')} is {for_whom} and not for {model}.")
+
+
+def _extra(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        extra = json.loads(text)
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise UsageError(
+            """--extra takes a JSON object, such as '{"reasoning_effort": "none"}', not """
+            f"{text!r}."
+        )
+    return extra
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:
