@@ -59,6 +59,12 @@ if TYPE_CHECKING:
         minimum_residual_loadings,
         noncentrality_interval,
     )
+    from allport.psychometrics.generalizability import (
+        VarianceComponents,
+        needed_levels,
+        standard_error_of_mean,
+        variance_components,
+    )
     from allport.psychometrics.guttman import (
         GuttmanLambdas,
         SplitHalf,
@@ -190,6 +196,7 @@ __all__ = [
     "SplitHalf",
     "SquaredMultipleCorrelations",
     "Stopping",
+    "VarianceComponents",
     "acquiescence",
     "alpha_standard_error",
     "bartlett_sphericity",
@@ -228,6 +235,7 @@ __all__ = [
     "minimum_average_partial",
     "minimum_residual_loadings",
     "multitrait_multimethod",
+    "needed_levels",
     "noncentrality_interval",
     "omega_interval",
     "one_hot",
@@ -249,15 +257,17 @@ __all__ = [
     "spearman_brown",
     "split_half",
     "squared_multiple_correlations",
+    "standard_error_of_mean",
     "standard_error_of_measurement",
     "target_rotation",
     "thresholds",
     "tucker_phi",
     "undefined",
+    "variance_components",
     "weighted_bootstrap",
 ]
 
-_HOMES = {
+_HOMES: dict[str, tuple[str, ...]] = {
     "agreement": (
         "Flips",
         "KappaWeights",
@@ -303,6 +313,12 @@ _HOMES = {
         "exploratory_factor_analysis",
         "minimum_residual_loadings",
         "noncentrality_interval",
+    ),
+    "generalizability": (
+        "VarianceComponents",
+        "needed_levels",
+        "standard_error_of_mean",
+        "variance_components",
     ),
     "guttman": (
         "GuttmanLambdas",
