@@ -13,6 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allport.psychometrics.adaptive_testing import (
+        AdaptiveTest,
+        adaptive_test,
+        next_item,
+    )
     from allport.psychometrics.agreement import (
         Flips,
         KappaWeights,
@@ -90,6 +95,16 @@ if TYPE_CHECKING:
         IntraclassCorrelations,
         intraclass_correlations,
     )
+    from allport.psychometrics.item_response import (
+        ItemFit,
+        ItemParameters,
+        TraitEstimates,
+        expected_share,
+        fit_two_parameter,
+        item_fit,
+        item_information,
+        trait_estimates,
+    )
     from allport.psychometrics.multitrait import (
         ConvergentCheck,
         MultitraitMultimethod,
@@ -160,6 +175,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AdaptiveTest",
     "Alpha",
     "AveragePartial",
     "ConfirmatoryFit",
@@ -176,6 +192,8 @@ __all__ = [
     "IntervalMethod",
     "IntraclassCorrelation",
     "IntraclassCorrelations",
+    "ItemFit",
+    "ItemParameters",
     "ItemStatistics",
     "KappaWeights",
     "KeyingCheck",
@@ -196,8 +214,10 @@ __all__ = [
     "SplitHalf",
     "SquaredMultipleCorrelations",
     "Stopping",
+    "TraitEstimates",
     "VarianceComponents",
     "acquiescence",
+    "adaptive_test",
     "alpha_standard_error",
     "bartlett_sphericity",
     "bca_interval",
@@ -213,11 +233,13 @@ __all__ = [
     "correlation_table",
     "cronbach_alpha",
     "disattenuated_correlation",
+    "expected_share",
     "exploratory_factor_analysis",
     "extreme_responding",
     "factor_congruence",
     "feldt_interval",
     "fisher_interval",
+    "fit_two_parameter",
     "flips",
     "flips_by_factor",
     "guttman_lambdas",
@@ -225,6 +247,8 @@ __all__ = [
     "heterotrait_monotrait_matrix",
     "intraclass_correlations",
     "item_covariance",
+    "item_fit",
+    "item_information",
     "item_statistics",
     "krippendorff_alpha",
     "lambda6_of_pool",
@@ -236,6 +260,7 @@ __all__ = [
     "minimum_residual_loadings",
     "multitrait_multimethod",
     "needed_levels",
+    "next_item",
     "noncentrality_interval",
     "omega_interval",
     "one_hot",
@@ -261,6 +286,7 @@ __all__ = [
     "standard_error_of_measurement",
     "target_rotation",
     "thresholds",
+    "trait_estimates",
     "tucker_phi",
     "undefined",
     "variance_components",
@@ -268,6 +294,11 @@ __all__ = [
 ]
 
 _HOMES: dict[str, tuple[str, ...]] = {
+    "adaptive_testing": (
+        "AdaptiveTest",
+        "adaptive_test",
+        "next_item",
+    ),
     "agreement": (
         "Flips",
         "KappaWeights",
@@ -344,6 +375,16 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "IntraclassCorrelation",
         "IntraclassCorrelations",
         "intraclass_correlations",
+    ),
+    "item_response": (
+        "ItemFit",
+        "ItemParameters",
+        "TraitEstimates",
+        "expected_share",
+        "fit_two_parameter",
+        "item_fit",
+        "item_information",
+        "trait_estimates",
     ),
     "multitrait": (
         "ConvergentCheck",
