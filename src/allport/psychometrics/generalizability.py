@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -84,7 +85,7 @@ def variance_components(
         )
     levels = dict(zip(facets, y.shape, strict=True))
     effects = [e for e in _subsets(facets) if all(nested.get(f, f) in e for f in e)]
-    means = {(): np.full((1,) * y.ndim, y.mean())}
+    means: dict[Effect, Any] = {(): np.full((1,) * y.ndim, y.mean())}
     squares: dict[Effect, float] = {}
     for effect in effects:
         axes = tuple(i for i, f in enumerate(facets) if f not in effect)

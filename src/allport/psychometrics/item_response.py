@@ -154,7 +154,8 @@ def item_information(parameters: ItemParameters, levels: ArrayLike) -> Floats:
     a^2 P (1 - P) / dispersion: the precision that one response adds.
     """
     p = expected_share(parameters, levels)
-    return parameters.discriminations**2 * p * (1 - p) / parameters.dispersion
+    information: Floats = parameters.discriminations**2 * p * (1 - p) / parameters.dispersion
+    return information
 
 
 def trait_estimates(parameters: ItemParameters, responses: ArrayLike) -> TraitEstimates:
@@ -216,7 +217,8 @@ def _posterior(filled: Floats, observed: Floats, parameters: Floats, dispersion:
     fit = fit / dispersion + np.log(_PRIOR)
     fit -= fit.max(axis=1, keepdims=True)
     weights: Floats = np.exp(fit)
-    return weights / weights.sum(axis=1, keepdims=True)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def _maximised(
@@ -297,7 +299,8 @@ def _sd(squares: Floats, count: int) -> Floats:
     """Standard deviations, with as much said beforehand as a few observations of _USUAL_SDS say,
     which keeps them from collapsing to zero.
     """
-    return np.sqrt((squares + _WEIGHT_OF_USUAL * _USUAL_SDS**2) / (count + _WEIGHT_OF_USUAL))
+    sd: Floats = np.sqrt((squares + _WEIGHT_OF_USUAL * _USUAL_SDS**2) / (count + _WEIGHT_OF_USUAL))
+    return sd
 
 
 def _dispersion(filled: Floats, observed: Floats, weights: Floats, parameters: Floats) -> float:
