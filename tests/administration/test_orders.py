@@ -60,6 +60,17 @@ def test_situations_with_unequal_options_are_asked_forward_and_reversed(
         option_orders(["williams"], mixed)
 
 
+def test_the_published_pair_puts_high_options_first_and_then_second(
+    likert: Inventory, situational: Inventory
+) -> None:
+    orders = option_orders(("published",), situational)
+    values = [option.value for option in situational.items[0].options]
+    shown = [[values[i] for i in permutation(order, 4)] for order in orders]
+    assert shown == [[1, 0, 1, 0], [0, 1, 0, 1]]
+    with pytest.raises(UsageError, match="need items with 4 options; those of"):
+        option_orders(("published",), likert)
+
+
 def test_one_order_under_two_names_is_refused(situational: Inventory) -> None:
     with pytest.raises(UsageError, match="'forward' and '0123' are the same"):
         option_orders(["forward", "0123"], situational)

@@ -10,9 +10,11 @@ from allport.inventories.inventory import Inventory
 
 __all__ = ["ORDER_SETS", "option_orders", "permutation", "williams_square"]
 
-ORDER_SETS = ("standard", "williams", "all")
+ORDER_SETS = ("standard", "williams", "published", "all")
 """Names that stand for several orders at once; see `option_orders`."""
 
+# TRAIT's two orders: high, low, high, low and low, high, low, high.
+_PUBLISHED = ("0213", "2031")
 # 5 options have 120 orders; 6 would be 720 times the work, which nobody means by "all".
 _MOST_OPTIONS_FOR_ALL = 5
 
@@ -73,7 +75,8 @@ def option_orders(names: Sequence[str], inventory: Inventory) -> tuple[str, ...]
 
     "standard" is forward and reversed on a response scale, and the Williams square on situational
     items (forward and reversed where these differ in their number of options). "williams" is the
-    Williams square, "all" every permutation; both need items with equally many options.
+    Williams square, "all" every permutation; both need items with equally many options. "published"
+    is the pair of orders of TRAIT (arXiv 2406.14703) for two high options and two low ones.
 
     Raises:
         UsageError: A name is no order, does not fit the items, or gives an order twice.
@@ -92,6 +95,13 @@ def option_orders(names: Sequence[str], inventory: Inventory) -> tuple[str, ...]
             orders += williams_square(counts[0]) if square else ("forward", "reversed")
         elif name == "williams":
             orders += williams_square(counts[0])
+        elif name == "published":
+            if counts != [4]:
+                raise UsageError(
+                    f"Option orders 'published' need items with 4 options; those of "
+                    f"{inventory.name} have {counts[-1]}."
+                )
+            orders += _PUBLISHED
         elif name == "all":
             orders += _all_orders(counts[0])
         else:

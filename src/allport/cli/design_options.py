@@ -36,7 +36,7 @@ class DesignOptions:
     templates: str = "letters,digits"
     """Question templates, separated by commas."""
     orders: str = "standard"
-    """Option orders: forward, reversed, digits such as 0132, or standard, williams, all."""
+    """Option orders: forward, reversed, digits such as 0132, or standard, williams, published, all."""
     forms: str = "original"
     """Wordings of the items, separated by commas."""
     personas: Annotated[
