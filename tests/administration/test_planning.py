@@ -18,7 +18,7 @@ def test_every_item_is_put_once_under_every_condition(likert: Inventory) -> None
 
 
 def test_labels_follow_the_options_wherever_they_are_shown(situational: Inventory) -> None:
-    questions = plan(situational, Design(templates=("letters",), orders=("2310",), items=(4,)))
+    questions = plan(situational, Design(templates=("advice-after",), orders=("2310",), items=(4,)))
     (question,) = questions
     assert question.options == tuple(f"Option {index} of 4" for index in range(4))
     assert question.labels == ("D", "C", "A", "B")

@@ -292,7 +292,7 @@ def test_situations_have_profiles_without_styles(situational: Inventory) -> None
     assert row.score.value == pytest.approx(3 / 6)
     assert found.styles is None
     assert found.flips["order"].raw.value == 0
-    assert len(found.conditions) == 8
+    assert len(found.conditions) == 12
     assert found.position.displacement.value == pytest.approx(0, abs=1e-9)
 
 

@@ -28,10 +28,18 @@ if TYPE_CHECKING:
     from allport.administration.run import Run, RunSummary, find_runs, read_run
     from allport.administration.run_record import RunRecord
     from allport.administration.scoring_people import PeopleScores, score
-    from allport.administration.templates import Template, load_templates, read_templates
+    from allport.administration.templates import (
+        LabelStyle,
+        RenderedItem,
+        Template,
+        load_templates,
+        read_templates,
+        standard_templates,
+        templates_for,
+    )
 
 # Polars, rich and SQLite are imported with the first name that needs them, not with the room.
-_HOMES = {
+_HOMES: dict[str, tuple[str, ...]] = {
     "comparing": (
         "Comparison",
         "Difference",
@@ -75,9 +83,13 @@ _HOMES = {
         "score",
     ),
     "templates": (
+        "LabelStyle",
+        "RenderedItem",
         "Template",
         "load_templates",
         "read_templates",
+        "standard_templates",
+        "templates_for",
     ),
 }
 
@@ -87,10 +99,12 @@ __all__ = [
     "Comparison",
     "Design",
     "Difference",
+    "LabelStyle",
     "PeopleScores",
     "Profile",
     "ProfileRow",
     "ProgressCallback",
+    "RenderedItem",
     "Run",
     "RunRecord",
     "RunSummary",
@@ -112,6 +126,8 @@ __all__ = [
     "read_templates",
     "responses_frame",
     "score",
+    "standard_templates",
+    "templates_for",
     "validate_responses",
     "williams_square",
     "write_responses",

@@ -18,7 +18,7 @@ from allport.administration.responses import write_responses
 from allport.administration.run import Run, frame_of
 from allport.administration.run_record import RunRecord, now
 from allport.administration.run_store import FRAME, RunStore
-from allport.administration.templates import Template, load_templates
+from allport.administration.templates import Template, standard_templates, templates_for
 from allport.errors import ModelError, RunError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question, Respondent, Response
@@ -65,8 +65,8 @@ def measure(
         RunError: The run folder holds another run, is in use or cannot be written; or the run was
             interrupted from the keyboard, with what is left to do.
     """
-    design = Design() if design is None else design
-    templates = load_templates() if templates is None else templates
+    design = Design(templates=standard_templates(inventory)) if design is None else design
+    templates = templates_for(inventory) if templates is None else templates
     personas = tuple(personas)
     questions = plan(inventory, design, personas, templates)
     record = RunRecord.of(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from allport.administration.design import Design
 from allport.administration.orders import permutation
-from allport.administration.templates import Template, load_templates
+from allport.administration.templates import Template, templates_for
 from allport.errors import InventoryError, UsageError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Condition, Message, Question, Response
@@ -55,7 +55,7 @@ def plan(
         InventoryError: The inventory's texts are not imported, or it has no such item.
         UsageError: The design names a template, order, form or persona that does not exist.
     """
-    templates = load_templates() if templates is None else templates
+    templates = templates_for(inventory) if templates is None else templates
     for name in design.templates:
         if name not in templates:
             raise UsageError(f"Unknown template {name!r}; known: {', '.join(templates)}.")

@@ -16,7 +16,15 @@ from allport.administration.statements import Person, statement
 from allport.errors import UsageError
 from allport.inventories.inventory import Inventory, Item
 
-__all__ = ["LabelStyle", "RenderedItem", "Template", "load_templates", "read_templates"]
+__all__ = [
+    "LabelStyle",
+    "RenderedItem",
+    "Template",
+    "load_templates",
+    "read_templates",
+    "standard_templates",
+    "templates_for",
+]
 
 LabelStyle = Literal["letters", "lower", "digits", "words"]
 Asks = Literal["statement", "situation"]
@@ -147,6 +155,22 @@ def load_templates(asks: Asks = "statement") -> Mapping[str, Template]:
     text = files("allport.administration").joinpath("templates.toml").read_text(encoding="utf-8")
     shipped = _templates(tomllib.loads(text), "templates.toml")
     return MappingProxyType({name: t for name, t in shipped.items() if t.asks == asks})
+
+
+def templates_for(inventory: Inventory) -> Mapping[str, Template]:
+    """The shipped templates that fit the items of an inventory, by name."""
+    return load_templates(_asked_as(inventory))
+
+
+def standard_templates(inventory: Inventory) -> tuple[str, ...]:
+    """Names of the templates that an inventory is asked in where none are named."""
+    if _asked_as(inventory) == "situation":
+        return tuple(load_templates("situation"))
+    return ("letters", "digits")
+
+
+def _asked_as(inventory: Inventory) -> Asks:
+    return "situation" if all(item.options for item in inventory.items) else "statement"
 
 
 def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Template]:

@@ -33,10 +33,12 @@ class PlannedDesign(NamedTuple):
 class DesignOptions:
     """Templates x option orders x forms x personas x repeats."""
 
-    templates: str = "letters,digits"
-    """Question templates, separated by commas."""
+    templates: str = "standard"
+    """Question templates, separated by commas; standard is letters,digits for statements, and
+    advice-after,advice-before,advice-bare for situations."""
     orders: str = "standard"
-    """Option orders: forward, reversed, digits such as 0132, or standard, williams, published, all."""
+    """Option orders: forward, reversed, digits such as 0132, or standard, williams, published,
+    all."""
     forms: str = "original"
     """Wordings of the items, separated by commas."""
     personas: Annotated[
@@ -63,7 +65,7 @@ class DesignOptions:
             UsageError: An option does not fit.
             ResponsesError: A person file does not hold.
         """
-        from allport.administration import Design
+        from allport.administration import Design, standard_templates
         from allport.personas import TraitLevels, read_person
 
         personas: list[Persona] = []
@@ -80,7 +82,9 @@ class DesignOptions:
             personas.append(person)
             names.append(person.name)
         design = Design(
-            templates=_listed(self.templates),
+            templates=standard_templates(inventory)
+            if self.templates == "standard"
+            else _listed(self.templates),
             orders=_listed(self.orders),
             forms=_listed(self.forms),
             personas=tuple(names) or ("",),
