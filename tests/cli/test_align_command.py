@@ -66,6 +66,28 @@ def test_a_person_becomes_a_folder_to_measure_with(
     assert len(set(values)) == 3
 
 
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_fine_tuning_becomes_a_folder_to_measure_with(
+    method: str, allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    said = allport("align", "tiny", "--to", ann, "--method", method, "--epochs", 0.25)
+    assert said.code == 0, said.err
+    assert f"tiny in the place of ann, by {method}." in said.out
+    assert "Strength 1 of an adapter of rank 8" in said.out
+    steps = {"sft": 3, "dpo": 10}[method]
+    assert f"40 answers in 80 questions, {steps} steps, loss from" in said.out
+    folder = Path(f"alignments/tiny-ann-{method}")
+    assert (folder / "adapter_model.safetensors").is_file()
+    asked = ("measure", "tiny", "--inventory", "mini-ipip-20", "--limit", 2, "--json")
+    scores = [
+        json.dumps(allport(*asked, "--out", f"run-{n}", *more).json["subjects"][0]["traits"])
+        for n, more in enumerate(
+            ((), ("--alignment", folder), ("--alignment", folder, "--scale", 0))
+        )
+    ]
+    assert scores[0] == scores[2] != scores[1]
+
+
 def test_alignments_are_added_up(allport: Any, local: TransformersModel, ann: Path) -> None:
     allport("align", "tiny", "--to", ann, "--strength", 2, "--out", "steering")
     said = allport(
@@ -177,6 +199,9 @@ def test_many_people_become_one_folder(
         (("--people", "nobody.csv"), 1, "There is no file nobody.csv"),
         (("--people", "x.csv", "--inventory", "bfi-44"), 2, "Give --inventory and --stored"),
         (("--people", "x.csv", "--method", "iti"), 2, "Many people are aligned to by --method pas"),
+        (("--people", "x.csv", "--method", "dpo"), 2, "Many people are aligned to by --method pas"),
+        (("--to", "E=high", "--method", "sft", "--heads", "3"), 2, "--heads does not go with"),
+        (("--to", "E=high", "--learning-rate", "1"), 2, "--learning-rate does not go with"),
         (("--to", "E=high", "--templates", "rhyme"), 2, "Unknown template 'rhyme'"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from allport.alignment.activations import ContrastActivations, capture_contrasts
+    from allport.alignment.adapters import AdapterPart, adapter_from_state
     from allport.alignment.alignment import Alignment, AlignmentPart, compose
     from allport.alignment.alignment_folder import load_alignment, save_alignment
     from allport.alignment.asked_answers import AskedAnswers
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
         TiltedResponse,
         calibrate_response,
     )
+    from allport.alignment.fine_tuning import (
+        FineTuning,
+        adapter_alignment,
+        fit_dpo,
+        fit_sft,
+        trainable_copy,
+    )
+    from allport.alignment.fine_tuning_data import AnswerExample, answer_examples
     from allport.alignment.fitting_answers import FittingAnswers, fitting_answers
     from allport.alignment.head_ranking import default_head_count, rank_heads
     from allport.alignment.iti import fit_iti
@@ -64,6 +73,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "ContrastActivations",
         "capture_contrasts",
     ),
+    "adapters": (
+        "AdapterPart",
+        "adapter_from_state",
+    ),
     "alignment": (
         "Alignment",
         "AlignmentPart",
@@ -78,6 +91,17 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "controls": (
         "random_direction",
         "sign_flipped",
+    ),
+    "fine_tuning": (
+        "FineTuning",
+        "adapter_alignment",
+        "fit_dpo",
+        "fit_sft",
+        "trainable_copy",
+    ),
+    "fine_tuning_data": (
+        "AnswerExample",
+        "answer_examples",
     ),
     "fitting_answers": (
         "FittingAnswers",
@@ -134,13 +158,16 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "METHODS",
     "STRENGTHS",
+    "AdapterPart",
     "Alignment",
     "AlignmentPart",
+    "AnswerExample",
     "AskedAnswers",
     "Calibration",
     "ContrastActivations",
     "Displacements",
     "Exclusion",
+    "FineTuning",
     "FittingAnswers",
     "HeadRidge",
     "ModelSites",
@@ -154,7 +181,10 @@ __all__ = [
     "StoredAlignments",
     "TiltedResponse",
     "TraitBank",
+    "adapter_alignment",
+    "adapter_from_state",
     "align_people",
+    "answer_examples",
     "best_on_reported",
     "calibrate_response",
     "capture_contrasts",
@@ -163,6 +193,7 @@ __all__ = [
     "default_head_count",
     "fit",
     "fit_caa",
+    "fit_dpo",
     "fit_iti",
     "fit_pas",
     "fit_pas_published",
@@ -170,6 +201,7 @@ __all__ = [
     "fit_population",
     "fit_prompt",
     "fit_published",
+    "fit_sft",
     "fit_trait_bank",
     "fitting_answers",
     "graded_targets",
@@ -189,6 +221,7 @@ __all__ = [
     "second_moment",
     "sign_flipped",
     "stratified_folds",
+    "trainable_copy",
     "trait_loadings",
     "write_population",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, get_args
@@ -12,15 +12,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from allport.alignment.adapted_steering import AdaptedSteering, check_adapter
+from allport.alignment.adapters import AdapterPart
 from allport.alignment.projections import ModelSites, model_sites
 from allport.alignment.steering import HookSite, RowDisplacement, SteeredTokens, Steerer
 from allport.errors import AlignmentError
 from allport.files import sha256_of
 
 if TYPE_CHECKING:
+    from allport.models.steering import Steering
     from allport.models.transformers_model import TransformersModel
 
-__all__ = ["Alignment", "AlignmentPart", "check_weights", "compose", "model_identity"]
+__all__ = [
+    "Alignment",
+    "AlignmentPart",
+    "check_weights",
+    "compose",
+    "model_identity",
+    "steering_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,11 +90,20 @@ class Alignment:
     """System text; empty for none."""
     fit: Mapping[str, Any] = field(default_factory=dict)
     """How it was fitted, JSON-ready."""
+    adapters: tuple[AdapterPart, ...] = ()
+    """Low-rank changes of linear modules, from fine-tuning."""
+
+    @property
+    def changes_model(self) -> bool:
+        """Whether it is more than words, so that it is for one model only."""
+        return bool(self.parts or self.adapters)
 
     @property
     def strength(self) -> float | None:
-        """Of its one part; None where there is none, or more than one."""
-        return self.parts[0].strength if len(self.parts) == 1 else None
+        """Of its one part or adapter; None where there is none, or more than one."""
+        strengths = [part.strength for part in self.parts]
+        strengths += [adapter.strength for adapter in self.adapters]
+        return strengths[0] if len(strengths) == 1 else None
 
     @cached_property
     def content_hash(self) -> str:
@@ -93,11 +112,13 @@ class Alignment:
             [sha256_of(np.ascontiguousarray(v, "<f4").tobytes()) for v in part.vectors.values()]
             for part in self.parts
         ]
-        return sha256_of(json.dumps([self.description(), vectors], sort_keys=True))
+        adapters = [adapter.hashes() for adapter in self.adapters]
+        hashed = [self.description(), vectors, *([adapters] if adapters else [])]
+        return sha256_of(json.dumps(hashed, sort_keys=True))
 
     def description(self) -> dict[str, Any]:
         """What it is but for the vectors and how they were fitted, JSON-ready."""
-        return {
+        found: dict[str, Any] = {
             "name": self.name,
             "method": self.method,
             "model": dict(self.model),
@@ -112,33 +133,50 @@ class Alignment:
             ],
             "prompt": self.prompt,
         }
+        if self.adapters:
+            found["adapters"] = [adapter.description() for adapter in self.adapters]
+        return found
 
     def inspect(self) -> dict[str, Any]:
         """Everything that can be said of it in words and figures, JSON-ready."""
         found = self.description()
         for part, said in zip(self.parts, found["parts"], strict=True):
             said["norms"] = {str(layer): norm for layer, norm in part.norms.items()}
+        for adapter, said in zip(self.adapters, found.get("adapters", ()), strict=True):
+            said["norms"] = adapter.norms
         return {**found, "fit": dict(self.fit), "content_hash": self.content_hash}
 
     def scale(self, factor: float) -> Alignment:
         """The same direction, `factor` times as strong; at 0 only the prompt is left."""
-        parts = tuple(replace(part, strength=part.strength * factor) for part in self.parts)
-        return replace(self, parts=parts)
+        return replace(
+            self,
+            parts=tuple(replace(part, strength=part.strength * factor) for part in self.parts),
+            adapters=tuple(
+                replace(adapter, strength=adapter.strength * factor) for adapter in self.adapters
+            ),
+        )
 
     def on_tokens(self, tokens: SteeredTokens) -> Alignment:
         """The same, added to all tokens or from the answer position on."""
         return replace(self, parts=tuple(replace(part, tokens=tokens) for part in self.parts))
 
-    def check(self, model: TransformersModel, sites: ModelSites) -> None:
+    def check(self, model: TransformersModel, sites: ModelSites | None) -> None:
         """Make sure that it was made for this model.
 
+        Args:
+            model: Not aligned.
+            sites: Of the model; needed where there are parts.
+
         Raises:
-            AlignmentError: It was made for other weights, or its vectors have other shapes.
+            AlignmentError: It was made for other weights, or what it adds has other shapes.
         """
-        if not self.parts:
+        if not self.changes_model:
             return
         check_weights(f"The alignment to {self.name}", self.model, model)
+        for adapter in self.adapters:
+            check_adapter(f"The alignment to {self.name}", adapter, model.model)
         for part in self.parts:
+            assert sites is not None
             width = sites.width if part.site == "heads" else sites.hidden_size
             for layer, vector in part.vectors.items():
                 if layer not in sites.layers or len(vector) != width:
@@ -166,7 +204,7 @@ class Alignment:
             ],
         )
 
-    def steering(self, model: TransformersModel) -> Steerer:
+    def steering(self, model: TransformersModel) -> Steering:
         """The steering of a model; `TransformersModel.aligned` asks for it.
 
         Raises:
@@ -174,12 +212,48 @@ class Alignment:
             ModelError: The model cannot be steered.
         """
         identity = {"alignment": self.content_hash, "name": self.name, "method": self.method}
-        if not self.parts:
-            return Steerer(None, lambda _: None, lambda _: self.prompt, identity)
-        sites = model_sites(model.model)
-        self.check(model, sites)
-        row = self.row(sites)
-        return Steerer(sites, lambda _: row, lambda _: self.prompt, identity)
+        return steering_of(model, [self], lambda _: self, identity)
+
+
+def steering_of(
+    model: TransformersModel,
+    alignments: Iterable[Alignment],
+    of: Callable[[str], Alignment | None],
+    identity: Mapping[str, Any],
+) -> Steering:
+    """A model's steering by the alignment of each persona.
+
+    Args:
+        model: Not aligned.
+        alignments: All that there are.
+        of: The alignment of a persona, one of them; None for none.
+        identity: What tells this steering from others, JSON-ready.
+
+    Raises:
+        AlignmentError: One of them was made for another model.
+        ModelError: The model cannot be steered.
+    """
+    given = list(alignments)
+    sites = model_sites(model.model) if any(each.parts for each in given) else None
+    for alignment in given:
+        alignment.check(model, sites)
+
+    def row(persona: str) -> RowDisplacement | None:
+        alignment = of(persona)
+        return None if alignment is None or sites is None else alignment.row(sites)
+
+    def prompt(persona: str) -> str:
+        alignment = of(persona)
+        return "" if alignment is None else alignment.prompt
+
+    def adapters(persona: str) -> tuple[AdapterPart, ...]:
+        alignment = of(persona)
+        return () if alignment is None else alignment.adapters
+
+    steerer = Steerer(sites, row, prompt, identity)
+    if not any(each.adapters for each in given):
+        return steerer
+    return AdaptedSteering(steerer, model.model, adapters)
 
 
 def compose(*alignments: Alignment, name: str | None = None) -> Alignment:
@@ -194,7 +268,7 @@ def compose(*alignments: Alignment, name: str | None = None) -> Alignment:
     """
     if not alignments:
         raise AlignmentError("There is nothing to compose; give alignments.")
-    steering = [alignment for alignment in alignments if alignment.parts]
+    steering = [alignment for alignment in alignments if alignment.changes_model]
     for other in steering[1:]:
         if other.model != steering[0].model:
             raise AlignmentError(
@@ -210,6 +284,7 @@ def compose(*alignments: Alignment, name: str | None = None) -> Alignment:
         fit={
             "composed of": [{**a.description(), "fit": dict(a.fit)} for a in alignments],
         },
+        adapters=tuple(adapter for alignment in alignments for adapter in alignment.adapters),
     )
 
 

@@ -1,9 +1,13 @@
 """An alignment on disk.
 
 FOLDER/
-├── alignment.json          method, model, sites, layers, tokens, strengths, prompt, fit, hashes
-└── vectors.safetensors     what strength one adds: a tensor "PART.LAYER" for each part and layer;
-                            absent where the alignment is words only
+├── alignment.json             method, model, sites, layers, tokens, strengths, prompt, fit, hashes
+├── vectors.safetensors        what strength one adds: a tensor "PART.LAYER" for each part and
+│                              layer; only where there are parts
+├── adapter_model.safetensors  a low-rank adapter as PEFT writes it; only after fine-tuning
+└── adapter_config.json        its shape and strength, for PEFT
+
+Several adapters that were added up lie in folders of their own, adapter-0, adapter-1 and so on.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from allport.alignment.adapters import read_adapter, write_adapter
 from allport.alignment.alignment import Alignment, AlignmentPart
 from allport.errors import AlignmentError
 from allport.files import write_atomically
@@ -29,6 +34,7 @@ _CONVENTIONS = {
     "answer": "from the last token of the prompt on, where the answer is read or begins",
     "all": "every token of the prompt and of the answer",
     "strength": "vectors are those of strength one; what is added is strength times vector",
+    "adapters": "added at every token; adapter_config.json states alpha times strength",
 }
 
 
@@ -56,6 +62,9 @@ def save_alignment(alignment: Alignment, folder: Path | str) -> Path:
         }
         if vectors:
             write_atomically(folder / _VECTORS, save(vectors))
+        folders = _adapter_folders(folder, len(alignment.adapters))
+        for adapter, place in zip(alignment.adapters, folders, strict=True):
+            write_adapter(adapter, place, str(alignment.model.get("name", "")))
         write_atomically(folder / _RECORD, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     except OSError as error:
         raise AlignmentError(f"{folder} cannot be written ({error.strerror}).") from None
@@ -80,6 +89,8 @@ def load_alignment(folder: Path | str) -> Alignment:
         if record["format"] != _FORMAT:
             raise ValueError(f"its format is {record['format']!r}, not {_FORMAT!r}")
         tensors = load_file(folder / _VECTORS) if record["parts"] else {}
+        adapters = record.get("adapters", [])
+        places = _adapter_folders(folder, len(adapters))
         alignment = Alignment(
             name=record["name"],
             method=record["method"],
@@ -95,9 +106,18 @@ def load_alignment(folder: Path | str) -> Alignment:
             ),
             prompt=record["prompt"],
             fit=record["fit"],
+            adapters=tuple(
+                read_adapter(place, described)
+                for place, described in zip(places, adapters, strict=True)
+            ),
         )
         if alignment.content_hash != record["content_hash"]:
             raise ValueError("it is not what was written")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise AlignmentError(f"{folder} holds no alignment: {error}.") from None
     return alignment
+
+
+def _adapter_folders(folder: Path, adapters: int) -> list[Path]:
+    """Where each adapter lies: a single one in the folder itself, where PEFT looks for it."""
+    return [folder] if adapters == 1 else [folder / f"adapter-{i}" for i in range(adapters)]

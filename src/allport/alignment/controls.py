@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allport.alignment.alignment import Alignment
+from allport.errors import AlignmentError
 from allport.files import sha256_of
 
 __all__ = ["random_direction", "sign_flipped"]
@@ -22,7 +23,15 @@ def random_direction(alignment: Alignment, seed: int = 0) -> Alignment:
     Args:
         alignment: To somebody.
         seed: Together with the name it chooses the directions.
+
+    Raises:
+        AlignmentError: It was fine-tuned, which has no direction.
     """
+    if alignment.adapters:
+        raise AlignmentError(
+            f"The alignment to {alignment.name} is an adapter, of which there is no random "
+            "direction; compare it with the plain model."
+        )
     heads = int(alignment.model.get("heads", 1))
     digest = sha256_of(f"{seed} {alignment.name}")
     rng = np.random.default_rng(int(digest[:16], 16))

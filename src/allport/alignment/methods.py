@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["METHODS", "Method", "fit"]
 
-Method = Literal["pas", "pas-published", "prompt", "iti", "caa"]
+Method = Literal["pas", "pas-published", "prompt", "iti", "caa", "sft", "dpo"]
 METHODS: tuple[Method, ...] = get_args(Method)
 """Ways of aligning, by name."""
 
@@ -24,6 +24,8 @@ _FITTERS: dict[str, tuple[str, str]] = {
     "pas-published": ("pas_published", "fit_pas_published"),
     "iti": ("iti", "fit_iti"),
     "caa": ("caa", "fit_caa"),
+    "sft": ("fine_tuning", "fit_sft"),
+    "dpo": ("fine_tuning", "fit_dpo"),
 }
 
 

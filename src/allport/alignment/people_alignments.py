@@ -7,7 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from allport.alignment.alignment import Alignment, AlignmentPart, check_weights
+from allport.alignment.alignment import (
+    Alignment,
+    AlignmentPart,
+    check_weights,
+    steering_of,
+)
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import RowDisplacement, SteeredTokens, Steerer
 from allport.errors import AlignmentError
@@ -15,6 +20,7 @@ from allport.files import sha256_of
 
 if TYPE_CHECKING:
     from allport.alignment.population_store import PopulationStore
+    from allport.models.steering import Steering
     from allport.models.transformers_model import TransformersModel
 
 __all__ = ["PeopleAlignments", "StoredAlignments"]
@@ -37,28 +43,14 @@ class PeopleAlignments:
         hashes = {name: alignment.content_hash for name, alignment in self._alignments.items()}
         return sha256_of(json.dumps(hashes, sort_keys=True))
 
-    def steering(self, model: TransformersModel) -> Steerer:
+    def steering(self, model: TransformersModel) -> Steering:
         """The steering of a model; `TransformersModel.aligned` asks for it.
 
         Raises:
             AlignmentError: One of them was made for another model.
         """
-        steered = [alignment for alignment in self._alignments.values() if alignment.parts]
-        sites = model_sites(model.model) if steered else None
-        if sites is not None:
-            for alignment in steered:
-                alignment.check(model, sites)
-
-        def row(persona: str) -> RowDisplacement | None:
-            alignment = self._of(persona)
-            return None if alignment is None or sites is None else alignment.row(sites)
-
-        def prompt(persona: str) -> str:
-            alignment = self._of(persona)
-            return "" if alignment is None else alignment.prompt
-
         identity = {"alignments": self.content_hash, "people": len(self._alignments)}
-        return Steerer(sites, row, prompt, identity)
+        return steering_of(model, self._alignments.values(), self._of, identity)
 
     def _of(self, persona: str) -> Alignment | None:
         if not persona:

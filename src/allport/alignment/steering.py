@@ -25,7 +25,7 @@ from allport.errors import ModelError
 from allport.models.respondent import Message
 from allport.models.steering import RowKey
 
-__all__ = ["HookSite", "RowDisplacement", "SteeredTokens", "Steerer"]
+__all__ = ["HookSite", "RowDisplacement", "SteeredTokens", "Steerer", "module_device"]
 
 HookSite = Literal["heads", "residual"]
 """Where is added: to the input of attention output projections, or to the output of blocks."""
@@ -66,7 +66,7 @@ class RowDisplacement:
         for site, tokens, vectors in parts:
             for layer, vector in vectors.items():
                 place = _Place(site, layer, tokens)
-                device = _device(_module(sites, site, layer))
+                device = module_device(_module(sites, site, layer))
                 here = vector.to(device=device, dtype=torch.float32)
                 summed[place] = summed[place] + here if place in summed else here
         kept = {place: vector for place, vector in summed.items() if bool(vector.any())}
@@ -228,7 +228,7 @@ def _module(sites: ModelSites, site: HookSite, layer: int) -> nn.Module:
     return sites.projections[sites.layers.index(layer)].module
 
 
-def _device(module: nn.Module) -> torch.device:
+def module_device(module: nn.Module) -> torch.device:
     """Where a module works; quantised modules keep their weights there, too."""
     found: Tensor | None = next(module.parameters(), None)
     if found is None:

@@ -31,12 +31,13 @@ _MANY = Group("Many people", sort_key=3)
 class FitOptions:
     """How an alignment is fitted. What is not given is left to the method."""
 
-    method: Literal["pas", "pas-published", "prompt", "iti", "caa"] = "pas"
-    """Displaced attention heads (pas), words (prompt), or a comparison: iti, caa, pas-published."""
+    method: Literal["pas", "pas-published", "prompt", "iti", "caa", "sft", "dpo"] = "pas"
+    """Displaced attention heads (pas), words (prompt), fine-tuning into an adapter (sft, dpo), or a
+    comparison: iti, caa, pas-published."""
     heads: int | None = None
     """How many attention heads are steered."""
     strength: float | None = None
-    """Take this strength instead of choosing one."""
+    """Take this strength instead of choosing one; an adapter is trained at 1."""
     tokens: Literal["answer", "all"] | None = None
     """Steer from the answer on, or every token of the prompt as well."""
     prompt: Literal["few-shot", "description", "adjectives"] | None = None
@@ -44,9 +45,13 @@ class FitOptions:
     writer: str | None = None
     """A model that writes the description, such as openai:NAME; by rule where not given."""
     templates: str | None = None
-    """Question templates that steering is fitted on, separated by commas."""
+    """Question templates that are fitted on, separated by commas."""
+    epochs: float | None = None
+    """Passes over the answers, with --method sft or dpo."""
+    learning_rate: float | None = None
+    """With --method sft or dpo; take less than the default from a billion weights on."""
     seed: int = 0
-    """Of the folds over which a strength is chosen, and of a writer that samples."""
+    """Of folds over which a strength is chosen, of fine-tuning, and of a writer that samples."""
 
     def arguments(self) -> dict[str, Any]:
         """Arguments of the method's function.
@@ -61,8 +66,11 @@ class FitOptions:
             "strength": self.strength,
         }
         words = {"prompt": self.prompt, "writer": self.writer}
+        training = {"epochs": self.epochs, "learning_rate": self.learning_rate}
         given: dict[str, Any] = {
-            name: value for name, value in {**steering, **words}.items() if value is not None
+            name: value
+            for name, value in {**steering, **words, **training}.items()
+            if value is not None
         }
         takes = {
             "pas": {"heads", "tokens", "templates", "strength"},
@@ -70,10 +78,15 @@ class FitOptions:
             "caa": {"tokens", "templates", "strength"},
             "pas-published": {"heads", "strength"},
             "prompt": {"prompt", "writer"},
+            "sft": {"templates", "strength", "epochs", "learning_rate"},
+            "dpo": {"templates", "strength", "epochs", "learning_rate"},
         }[self.method]
         for name in given:
             if name not in takes:
-                raise UsageError(f"--{name} does not go with --method {self.method}.")
+                shown = name.replace("_", "-")
+                raise UsageError(f"--{shown} does not go with --method {self.method}.")
+        if self.method in ("sft", "dpo"):
+            given |= {"seed": self.seed, "progress": "bar"}
         if self.method == "pas":
             given["seed"] = self.seed
             if "strength" in given:
@@ -105,8 +118,9 @@ def align(
     """Make a model answer in the place of a person, or of many people.
 
     No weight is changed: an alignment is a folder that the model is measured with (allport measure
-    MODEL --alignment DIR). Of the IPIP-NEO with 300 items only the 120 of its short form are fitted
-    on, so that the others are left to measure with.
+    MODEL --alignment DIR). Fine-tuning (--method sft or dpo) trains an adapter beside the weights
+    and needs allport[train]. Of the IPIP-NEO with 300 items only the 120 of its short form are
+    fitted on, so that the others are left to measure with.
 
     Args:
         model: embedded, a local folder, or a Hugging Face id.
@@ -187,6 +201,16 @@ def _said(alignment: Alignment) -> list[str]:
         where = "all tokens" if part.tokens == "all" else "the answer"
         at = f"layers {', '.join(str(layer) for layer in sorted(part.vectors))}"
         found.append(f"Strength {part.strength:g} on {where}, in {at}.")
+    for adapter in alignment.adapters:
+        found.append(
+            f"Strength {adapter.strength:g} of an adapter of rank {adapter.rank}, "
+            f"{adapter.parameters:,} numbers beside {len(adapter.weights)} modules."
+        )
+    if "loss_first" in fit:
+        found.append(
+            f"{fit['answers']} answers in {fit['questions']} questions, {fit['steps']} steps, loss "
+            f"from {fit['loss_first']:.2f} to {fit['loss_last']:.2f}, in {fit['seconds']:.0f} s."
+        )
     if "skill" in fit:
         found.append(
             f"Heads foretell {fit['skill']:.0%} of the variance of left-out answers "

@@ -1,0 +1,210 @@
+"""Low-rank adapters at work: added to the outputs of linear modules while a model runs.
+
+No module is replaced and no weight is read or changed, so one model serves people with different
+adapters, with displacements and with neither in one batch, and goes on answering as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from allport.alignment.adapters import AdapterPart
+from allport.alignment.steering import module_device
+from allport.errors import AlignmentError, ModelError
+from allport.models.respondent import Message
+from allport.models.steering import RowKey, Steering
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["AdaptedSteering", "check_adapter"]
+
+_KEPT_ROWS = 64
+"""Adapters of people that are kept on the model's device, the latest used."""
+
+
+class _Change(NamedTuple):
+    down: Tensor
+    """A, (in, rank), float32."""
+    up: Tensor
+    """B times strength, alpha / rank, (rank, out), float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Adapted:
+    """The adapters of one row, added up; it is part of the key of its rows."""
+
+    changes: Mapping[str, _Change]
+
+
+class _Key(NamedTuple):
+    displaced: RowKey
+    adapted: _Adapted | None
+
+
+class AdaptedSteering:
+    """A steering whose rows have low-rank adapters beside what another steering does to them.
+
+    Every token of a row with an adapter is changed, those of the prompt as well, which is how the
+    adapter was trained.
+    """
+
+    def __init__(
+        self,
+        inner: Steering,
+        model: PreTrainedModel,
+        adapters_of: Callable[[str], Sequence[AdapterPart]],
+    ) -> None:
+        """Add adapters to a steering.
+
+        Args:
+            inner: Displaces rows and says prompts.
+            model: Whose modules are adapted.
+            adapters_of: Of a persona, checked to fit the model. Asked once while it is kept.
+        """
+        self._inner = inner
+        self._model = model
+        self._adapters_of = adapters_of
+        self._kept: OrderedDict[str, _Adapted | None] = OrderedDict()
+
+    def describe(self) -> dict[str, Any]:
+        """What tells this steering from others, JSON-ready."""
+        return self._inner.describe()
+
+    def key(self, persona: str) -> RowKey:
+        """The displacement and the adapter of a persona; None for neither."""
+        key = _Key(self._inner.key(persona), self._adapted(persona))
+        return None if key == (None, None) else key
+
+    def messages(self, persona: str, messages: Sequence[Message]) -> Sequence[Message]:
+        """The chat after what this persona is told."""
+        return self._inner.messages(persona, messages)
+
+    def changes_prompt(self, key: RowKey) -> bool:
+        """Whether rows of this key differ before the answer position."""
+        if not isinstance(key, _Key):
+            return False
+        return key.adapted is not None or self._inner.changes_prompt(key.displaced)
+
+    @contextlib.contextmanager
+    def applied(self, keys: Sequence[RowKey], answer_at: Sequence[int] | None) -> Iterator[None]:
+        """Adapt and displace the rows of the passes that are run meanwhile."""
+        displaced = [key.displaced if isinstance(key, _Key) else None for key in keys]
+        adapted = [key.adapted if isinstance(key, _Key) else None for key in keys]
+        paths = {path for row in adapted if row is not None for path in row.changes}
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._inner.applied(displaced, answer_at))
+            adding = [_Adding(path, adapted) for path in sorted(paths)]
+            for each in adding:
+                module = self._model.get_submodule(each.path)
+                stack.callback(module.register_forward_hook(each.after).remove)
+            yield
+            # Single modules may rest, such as experts that no token was sent to.
+            if adding and not any(each.ran for each in adding):
+                raise ModelError(
+                    f"{type(self._model).__name__} does not run the modules that were to be "
+                    "adapted, so nothing was; it cannot be served with an adapter."
+                )
+
+    def _adapted(self, persona: str) -> _Adapted | None:
+        if persona in self._kept:
+            self._kept.move_to_end(persona)
+            return self._kept[persona]
+        parts = [part for part in self._adapters_of(persona) if part.strength]
+        changes: dict[str, list[_Change]] = {}
+        for part in parts:
+            for path, (down, up) in part.weights.items():
+                device = module_device(self._model.get_submodule(path))
+                changes.setdefault(path, []).append(
+                    _Change(
+                        torch.from_numpy(down.T.copy()).to(device),
+                        torch.from_numpy(up.T * part.scaling).float().to(device),
+                    )
+                )
+        # Adapters that lie side by side add up.
+        summed = {
+            path: _Change(torch.cat([c.down for c in some], 1), torch.cat([c.up for c in some]))
+            for path, some in changes.items()
+        }
+        self._kept[persona] = _Adapted(summed) if summed else None
+        if len(self._kept) > _KEPT_ROWS:
+            self._kept.popitem(last=False)
+        return self._kept[persona]
+
+
+class _Adding:
+    """A hook that adds the change of each row to one module's output."""
+
+    def __init__(self, path: str, rows: Sequence[_Adapted | None]) -> None:
+        self.path = path
+        self.ran = False
+        self._rows = len(rows)
+        members: dict[_Adapted, list[int]] = {}
+        for number, row in enumerate(rows):
+            if row is not None and path in row.changes:
+                members.setdefault(row, []).append(number)
+        self._members = [(row.changes[path], numbers) for row, numbers in members.items()]
+
+    def after(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        self.ran = True
+        states: Tensor = args[0]
+        change, numbers = self._members[0]
+        if len(numbers) == self._rows:
+            return output + _changed(states, change).to(output.dtype)
+        if len(states) != self._rows or states.dim() != 3:
+            raise ModelError(
+                f"{self.path} mixes the rows of a batch, so people with different adapters cannot "
+                "be asked in one; ask them one after the other."
+            )
+        output = output.clone()
+        for change, numbers in self._members:
+            output[numbers] += _changed(states[numbers], change).to(output.dtype)
+        return output
+
+
+def _changed(states: Tensor, change: _Change) -> Tensor:
+    return states.float() @ change.down @ change.up
+
+
+def check_adapter(what: str, adapter: AdapterPart, model: PreTrainedModel) -> None:
+    """Make sure that an adapter fits a model's modules.
+
+    Args:
+        what: Begins the sentence where it does not.
+        adapter: Any.
+        model: Not aligned.
+
+    Raises:
+        AlignmentError: A module is missing or has another shape.
+    """
+    for path, (down, up) in adapter.weights.items():
+        try:
+            module = model.get_submodule(path)
+        except AttributeError:
+            raise AlignmentError(
+                f"{what} changes {path}, which {type(model).__name__} does not have; fit it on "
+                "this model."
+            ) from None
+        found = _shape(module)
+        wanted = down.shape[1], up.shape[0]
+        if found is not None and found != wanted:
+            raise AlignmentError(
+                f"{what} changes {path} from {wanted[0]} to {wanted[1]} numbers, and there it is "
+                f"{found[0]} to {found[1]}; fit it on this model."
+            )
+
+
+def _shape(module: nn.Module) -> tuple[int, int] | None:
+    """Numbers that a linear module takes and gives; None where it does not say."""
+    for into, out in (("in_features", "out_features"), ("nx", "nf")):
+        sizes = getattr(module, into, None), getattr(module, out, None)
+        if isinstance(sizes[0], int) and isinstance(sizes[1], int):
+            return sizes[0], sizes[1]
+    return None
