@@ -15,7 +15,7 @@ from allport.personas import example_person
 def test_example_person_is_whole_and_labelled_as_simulated() -> None:
     person = example_person()
     assert person.simulated
-    assert person.inventory.name == "ipip-neo-120"
+    assert person.inventory.name == "ipip-neo-300"
     assert set(person.literal_answers) == set(person.inventory.numbers)
     assert len(set(person.literal_answers.values())) > 2
 
@@ -62,6 +62,13 @@ def test_demo_runs_with_what_ships(tmp_path: Path) -> None:
     assert said["summary"]["respondent"] == "embedded"
     assert said["summary"]["conditions"] >= 4
     assert said["summary"]["answered"] == said["summary"]["questions"] == 480
+    distances = {row["name"]: row["distance"]["value"] for row in said["person"]["rows"]}
+    assert said["person"]["items"] == 180
+    assert {"unaligned", "steered (PAS)", "steered, sign turned", "constant C"} <= set(distances)
+    assert distances["steered (PAS)"] < distances["unaligned"]
     page = tmp_path / said["report"]
     assert 0 < page.stat().st_size < 2_000_000
-    assert "Example person (simulated)" in page.read_text("utf-8")
+    text = page.read_text("utf-8")
+    assert "Example person (simulated)" in text
+    assert "Brought nearer to a person" in text
+    assert (page.parent / "alignment" / "alignment.json").is_file()

@@ -21,7 +21,12 @@ if TYPE_CHECKING:
         simulate_people,
     )
     from allport.corpora.population import PopulationModel, population_model
-    from allport.corpora.splits import ItemSplit, short_form_numbers, short_form_split
+    from allport.corpora.splits import (
+        ItemSplit,
+        short_form_numbers,
+        short_form_person,
+        short_form_split,
+    )
     from allport.corpora.survey import Survey, open_survey
 
 __all__ = [
@@ -41,15 +46,22 @@ __all__ = [
     "read_people_frame",
     "scan_people",
     "short_form_numbers",
+    "short_form_person",
     "short_form_split",
     "simulate_people",
     "write_people",
 ]
 
 # numpy, polars and pydantic are imported with the first name that needs them.
-_HOMES = {
-    "papi": ("PAPI_CORPORA", "read_papi"),
-    "people": ("PeopleCorpus", "UsablePeople"),
+_HOMES: dict[str, tuple[str, ...]] = {
+    "papi": (
+        "PAPI_CORPORA",
+        "read_papi",
+    ),
+    "people": (
+        "PeopleCorpus",
+        "UsablePeople",
+    ),
     "people_files": (
         "PeopleTable",
         "read_people",
@@ -57,10 +69,25 @@ _HOMES = {
         "scan_people",
         "write_people",
     ),
-    "people_simulation": ("SimulatedPeople", "person_from_levels", "simulate_people"),
-    "population": ("PopulationModel", "population_model"),
-    "splits": ("ItemSplit", "short_form_numbers", "short_form_split"),
-    "survey": ("Survey", "open_survey"),
+    "people_simulation": (
+        "SimulatedPeople",
+        "person_from_levels",
+        "simulate_people",
+    ),
+    "population": (
+        "PopulationModel",
+        "population_model",
+    ),
+    "splits": (
+        "ItemSplit",
+        "short_form_numbers",
+        "short_form_person",
+        "short_form_split",
+    ),
+    "survey": (
+        "Survey",
+        "open_survey",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

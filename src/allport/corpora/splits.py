@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from allport.errors import InventoryError
 from allport.inventories import load_inventory
 from allport.inventories.inventory import Inventory
+from allport.personas.person import Person
 
-__all__ = ["ItemSplit", "short_form_numbers", "short_form_split"]
+__all__ = ["ItemSplit", "short_form_numbers", "short_form_person", "short_form_split"]
 
 LONG_FORM, SHORT_FORM = "ipip-neo-300", "ipip-neo-120"
 
@@ -89,6 +90,19 @@ def short_form_numbers(
             )
         numbers[item.number] = same.number
     return numbers
+
+
+def short_form_person(person: Person) -> Person:
+    """A person's answers to the long form, as answers to the short form that is part of it.
+
+    Raises:
+        InventoryError: What the person answered has no short form.
+    """
+    short = load_inventory(SHORT_FORM)
+    numbers = short_form_numbers(person.inventory, short)
+    given = person.literal_answers
+    answers = {n: given[long] for n, long in numbers.items() if long in given}
+    return replace(person, inventory=short, literal_answers=answers)
 
 
 def short_form_split(

@@ -6,11 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allport.evaluation.calibration_curve import (
-        Calibration,
-        CalibrationBin,
-        calibration,
+    from allport.evaluation.abilities import (
+        Exercise,
+        ability_scores,
+        exercise_kinds,
+        exercises,
+        is_held_out,
     )
+    from allport.evaluation.calibration_curve import Calibration, CalibrationBin, calibration
     from allport.evaluation.judging import (
         FIT_RUBRIC,
         LEVEL_RUBRIC,
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
         prefer,
         rate_fit,
         rate_level,
+    )
+    from allport.evaluation.one_person import (
+        OnePerson,
+        PersonDistance,
+        among_others,
+        person_distances,
     )
     from allport.evaluation.open_ended import (
         JsonLines,
@@ -29,28 +38,20 @@ if TYPE_CHECKING:
         write_answers,
         writer_of,
     )
-    from allport.evaluation.open_ended_run import (
-        evaluate_open_ended,
-    )
+    from allport.evaluation.open_ended_run import evaluate_open_ended
     from allport.evaluation.open_ended_scores import (
         InterviewScores,
         OpenEndedScores,
         score_open_ended,
     )
-    from allport.evaluation.people_bootstrap import (
-        PeopleBootstrap,
-        Resampled,
-    )
+    from allport.evaluation.people_bootstrap import PeopleBootstrap, Resampled
     from allport.evaluation.person_answers import (
         READINGS,
         PersonAnswers,
         ScoreReading,
         answers_from_responses,
     )
-    from allport.evaluation.person_baselines import (
-        Baseline,
-        baselines,
-    )
+    from allport.evaluation.person_baselines import Baseline, baselines
     from allport.evaluation.person_benchmark import (
         Cell,
         PerPersonRespondent,
@@ -80,10 +81,7 @@ if TYPE_CHECKING:
         score_person_answers,
         within_person_r,
     )
-    from allport.evaluation.person_targets import (
-        BenchmarkPeople,
-        benchmark_people,
-    )
+    from allport.evaluation.person_targets import BenchmarkPeople, benchmark_people
     from allport.evaluation.side_effects import (
         NeutralText,
         fluency,
@@ -91,13 +89,17 @@ if TYPE_CHECKING:
         neutral_texts,
         word_log_probabilities,
     )
-    from allport.evaluation.steering_cells import (
-        random_direction,
-        steering_methods,
-    )
+    from allport.evaluation.steering_cells import random_direction, steering_methods
 
 # numpy, polars and scipy are imported with the first name that needs them, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
+    "abilities": (
+        "Exercise",
+        "ability_scores",
+        "exercise_kinds",
+        "exercises",
+        "is_held_out",
+    ),
     "calibration_curve": (
         "Calibration",
         "CalibrationBin",
@@ -111,6 +113,12 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "prefer",
         "rate_fit",
         "rate_level",
+    ),
+    "one_person": (
+        "OnePerson",
+        "PersonDistance",
+        "among_others",
+        "person_distances",
     ),
     "open_ended": (
         "JsonLines",
@@ -199,10 +207,12 @@ __all__ = [
     "Cell",
     "CellPlan",
     "Comparison",
+    "Exercise",
     "Figure",
     "InterviewScores",
     "JsonLines",
     "NeutralText",
+    "OnePerson",
     "OpenAnswer",
     "OpenEndedScores",
     "OpenQuestion",
@@ -210,6 +220,7 @@ __all__ = [
     "PerPersonRespondent",
     "PersonAnswers",
     "PersonBenchmark",
+    "PersonDistance",
     "PersonMethod",
     "PersonPrompts",
     "PersonReport",
@@ -220,6 +231,8 @@ __all__ = [
     "Resampled",
     "ScoreReading",
     "Writer",
+    "ability_scores",
+    "among_others",
     "answers_from_responses",
     "baselines",
     "benchmark_people",
@@ -227,11 +240,15 @@ __all__ = [
     "compared_with",
     "corrected_errors",
     "evaluate_open_ended",
+    "exercise_kinds",
+    "exercises",
     "few_shot",
     "fluency",
+    "is_held_out",
     "measure_side_effects",
     "neutral_texts",
     "open_questions",
+    "person_distances",
     "person_report",
     "plan_cells",
     "prefer",

@@ -10,6 +10,7 @@ from allport.psychometrics.estimate import Estimate, undefined
 
 if TYPE_CHECKING:
     from allport.administration.profiles import ProfileRow
+    from allport.evaluation.one_person import OnePerson
 
 __all__ = [
     "ConditionRow",
@@ -131,6 +132,8 @@ class ReportContent:
     """Examples of responses that count as missing."""
     facts: tuple[Fact, ...] = ()
     cautions: tuple[str, ...] = ()
+    person: OnePerson | None = None
+    """How near the model was brought to a person, where that was tried."""
     responses: int = 0
     missing: int = 0
     """How many responses were refused or could not be read."""

@@ -121,6 +121,9 @@ def render_page(content: ReportContent, svgs: Mapping[str, str] | None = None) -
             if any(item.trait == code for item in content.items)
         ],
         legend=list(content.scale),
+        widest_distance=max((row.distance.value for row in content.person.rows), default=1.0)
+        if content.person
+        else 1.0,
     )
 
 
