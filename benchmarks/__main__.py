@@ -14,6 +14,7 @@ BENCHMARKS = (
     "measuring_scoring",
     "measuring_start",
     "person_fit",
+    "person_methods",
 )
 
 

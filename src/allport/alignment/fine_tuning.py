@@ -134,7 +134,7 @@ def fit_dpo(
     items: Sequence[int] = (),
     templates: Sequence[str] = ("letters",),
     orders: Sequence[str] = ("forward", "reversed"),
-    epochs: float = 1.0,
+    epochs: float = 2.0,
     learning_rate: float = 1e-3,
     batch_size: int = 8,
     rank: int = 8,
