@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from allport.evaluation import ability_scores, exercise_kinds, exercises, is_held_out
+from allport.models.respondent import Message
+
+KINDS = ("sums", "copying", "spelling", "sorting", "recall", "facts", "yes-no")
+
+
+def test_every_kind_has_exercises_of_which_a_fifth_is_held_out() -> None:
+    assert exercise_kinds() == KINDS
+    for kind in KINDS:
+        every = exercises(kind)
+        assert every == exercises(kind)
+        assert len({e.question for e in every}) == len(every) > 100
+        share = sum(e.held_out for e in every) / len(every)
+        assert 0.1 < share < 0.3, kind
+        assert all(e.held_out == is_held_out(e.question) for e in every)
+
+
+def test_the_answers_are_right() -> None:
+    for e in exercises("sums"):
+        found = re.fullmatch(r"What is (\d+) (plus|minus) (\d+)\?", e.question)
+        assert found
+        a, b = int(found[1]), int(found[3])
+        assert int(e.answer) == (a + b if found[2] == "plus" else a - b) >= 0
+    for e in exercises("sorting"):
+        said = [int(n) for n in e.question.split(": ")[1].split()]
+        assert [int(n) for n in e.answer.split()] == sorted(said)
+    for e in exercises("spelling"):
+        assert e.answer.replace("-", "") in e.question
+    for e in exercises("recall"):
+        thing = re.search(r"Where is the (\w+)\?", e.question)
+        assert thing
+        assert f"The {thing[1]} is {e.answer}." in e.question
+    answers = [e.answer for e in exercises("yes-no")]
+    assert answers.count("yes") == answers.count("no") == len(answers) / 2
+
+
+class Writes:
+    """Writes the same way in every chat."""
+
+    def __init__(self, how: Any) -> None:
+        self.how = how
+        self.asked: list[Sequence[Message]] = []
+
+    def generate(self, chats: Sequence[Sequence[Message]], **options: Any) -> list[Any]:
+        self.asked += chats
+        return [SimpleNamespace(text=self.how(chat[-1].content)) for chat in chats]
+
+
+def test_right_answers_count_however_they_are_dressed_up() -> None:
+    known = {e.question: e.answer for kind in KINDS for e in exercises(kind)}
+    for how in (known.get, lambda q: f" {known[q].capitalize()}.\n"):
+        scores = ability_scores(Writes(how), n_per_kind=10)  # type: ignore[arg-type]  # writes only
+        assert set(scores) == {*KINDS, "all"}
+        assert all(score.value == 1 for score in scores.values())
+        assert 0.6 < scores["sums"].low < scores["all"].low < 1
+    wrong = Writes(lambda question: "I do not know")
+    scores = ability_scores(wrong, "You are a person.", n_per_kind=10)  # type: ignore[arg-type]
+    assert all(score.value == 0 for score in scores.values())
+    assert all(chat[0] == Message("system", "You are a person.") for chat in wrong.asked)
+    asked = [chat[-1].content for chat in wrong.asked]
+    assert len(asked) == len(set(asked)) == 70
+    assert all(is_held_out(question) for question in asked)
+
+
+def test_half_right_is_half() -> None:
+    known = {e.question: e.answer for kind in KINDS for e in exercises(kind)}
+    half = Writes(lambda q: known[q] if "plus" in q or "capital" in q else "?")
+    scores = ability_scores(half, n_per_kind=30)  # type: ignore[arg-type]  # writes only
+    assert 0 < scores["sums"].value < 1
+    assert scores["copying"].value == 0
+    assert scores["sums"].low < scores["sums"].value < scores["sums"].high
+    assert scores["all"].value == pytest.approx(
+        sum(
+            scores[kind].value * min(30, sum(e.held_out for e in exercises(kind))) for kind in KINDS
+        )
+        / sum(min(30, sum(e.held_out for e in exercises(kind))) for kind in KINDS)
+    )
