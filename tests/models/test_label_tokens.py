@@ -101,12 +101,12 @@ def test_variants_add_up() -> None:
     scores = labels.score(model(table, labels.steps))
     np.testing.assert_allclose(np.exp(scores.log_probabilities), [[0.2 + 0.4 * 0.5, 0.3]])
     np.testing.assert_allclose(scores.mass, [0.7])
-    assert labels.tails == ((SPACE,),)
+    assert [run.tail for run in labels.runs] == [(SPACE,)]
 
 
 def test_contexts_are_run_once() -> None:
     labels = LabelTokens((((A, B, C),), ((A, B, D),), ((A, C),), ((D,),)))
-    assert labels.tails == ((A, B),)
+    assert [run.tail for run in labels.runs] == [(A, B)]
     assert len(labels.steps) == len({*labels.steps}) == 6
     assert [s.context for s in labels.steps][:2] == [(), ()]
 

@@ -196,6 +196,43 @@ def test_shared_tokens_are_run_once(tiny_model: Any, tokenizer: Any, ask: Ask) -
     assert sum(run) < 1.4 * unique < 0.4 * sum(map(len, whole))
 
 
+def test_many_prefixes_are_run_in_one_pass(tiny_model: Any, tokenizer: Any, ask: Ask) -> None:
+    model = tiny_model("llama")
+    asked = TransformersModel(model, tokenizer)
+    asked.passes.sharing(np.arange(9))
+    questions = ask(items=6, templates=("letters", "digits", "words"))
+    rows = []
+    handle = model.register_forward_pre_hook(
+        lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
+    )
+    with handle:
+        list(asked.answer(questions))
+    # Of 2 personas and 3 templates each; the prompts, run to the end of their labels, in the rest.
+    assert len(rows) < 9
+    assert sum(rows) > len(questions)
+
+
+@pytest.mark.parametrize("sharing", ["shared", "expanded"])
+@pytest.mark.parametrize("kept", [0, 1 << 15])
+def test_little_room_for_prefixes_changes_nothing(
+    kept: int,
+    sharing: Any,
+    tiny_model: Any,
+    tokenizer: Any,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    questions = ask(items=4, templates=("letters", "digits", "words"))
+    expected = readings(TransformersModel(tiny_model("qwen2-sliding"), tokenizer), questions)
+    limits = prefix_engine._CPU._replace(overhead=2, cache_bytes=kept)
+    monkeypatch.setattr(prefix_engine, "_CPU", limits)
+    other = TransformersModel(tiny_model("qwen2-sliding"), tokenizer)
+    other.passes._sharing = sharing
+    found = readings(other, questions)
+    for i in expected:
+        np.testing.assert_allclose(found[i].probabilities, expected[i].probabilities, atol=1e-5)
+
+
 def test_equal_questions_are_run_once(tiny_model: Any, tokenizer: Any, ask: Ask) -> None:
     from dataclasses import replace
 
@@ -304,6 +341,22 @@ def test_without_overhead_a_plan_runs_every_token_once() -> None:
     trie = {text[:k] for text in texts for k in range(1, len(text) + 1)}
     # Each prompt's last token is its own: "abcd" runs its d beside the one that two others share.
     assert cost(plan_prefixes(prompts, 0), prompts, 0) == len(trie) + 1
+
+
+def test_a_prompt_keeps_what_is_read() -> None:
+    prompts = [np.array(tokens, np.int32) for tokens in ([1, 2, 3, 4, 5], [1, 2, 3, 4, 6])]
+    [prefix] = plan_prefixes(prompts, 0, [3, 2]).children
+    assert (prefix.start, prefix.stop, sorted(prefix.rest)) == (0, 2, [0, 1])
+
+
+def test_a_prefix_whose_branches_share_more_is_left_out() -> None:
+    # One token before all, three before each half: having it apart would save one token.
+    prompts = [np.array([1, half, half, half, i], np.int32) for half in (2, 3) for i in range(9)]
+    plan = plan_prefixes(prompts, 4)
+    assert [(child.start, child.stop, len(child.rest)) for child in plan.children] == [
+        (0, 4, 9),
+        (0, 4, 9),
+    ]
 
 
 def test_a_plan_of_nothing_is_empty() -> None:

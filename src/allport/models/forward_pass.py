@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import sys
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +15,14 @@ from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedConfig
 from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
 
-from allport.models.shared_prefix import SharedPrefixCache, expanded, shared, sharing_attention
+from allport.models.shared_prefix import (
+    Chain,
+    SharedPrefixCache,
+    expanded,
+    segment,
+    shared,
+    sharing_attention,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["ForwardPass", "Sharing"]
 
 Sharing = Literal["shared", "expanded", "whole"]
-"""How rows have their common prefix: one cache for all, copies of it, or not at all."""
+"""How rows have their common prefixes: one state for all, copies of it, or not at all."""
 
 _FAILURES = (
     NotImplementedError,
@@ -39,7 +47,7 @@ class ForwardPass:
     """Runs a model; everything that is asked of it by its probabilities goes through `run`.
 
     Hooks on the model's modules see tensors of shape (rows, tokens, width): each row the remaining
-    tokens of a prompt, or one prefix of several, padded on the right.
+    tokens of a prompt or of a prefix of several, padded on the right.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -53,6 +61,9 @@ class ForwardPass:
         """Token ids that the model knows."""
         self._configs = _attention_configs(model)
         self._keeps = _logits_kept(model)
+        text_config = model.config.get_text_config(decoder=True)
+        self._layers: int = text_config.num_hidden_layers
+        self._places: int | None = getattr(text_config, "max_position_embeddings", None)
         self._sharing: Sharing | None = None
         self._windows: dict[int, int | None] | None = None
 
@@ -60,7 +71,7 @@ class ForwardPass:
         self,
         ids: torch.Tensor,
         past: Cache | None,
-        positions: torch.Tensor,
+        wanted: torch.Tensor,
         during: contextlib.AbstractContextManager[None] | None = None,
     ) -> torch.Tensor:
         """Run tokens and return logits where they are wanted.
@@ -69,29 +80,30 @@ class ForwardPass:
 
         Args:
             ids: Token ids, shape (rows, tokens).
-            past: What stands before them; grown by this pass.
-            positions: Where logits are wanted, shape (rows, k).
+            past: What stands before them, see `past`; filled by this pass.
+            wanted: Where logits are, shape (rows, tokens), true or false.
             during: Entered for this pass, such as one that steers its rows.
 
         Returns:
-            Logits in float32, shape (rows, k, vocabulary).
+            Logits in float32, row by row, shape (wanted, vocabulary).
         """
-        ids, positions = ids.to(self.device), positions.to(self.device)
+        ids, wanted = ids.to(self.device), wanted.to(self.device)
         arguments: dict[str, Any] = {"input_ids": ids, "use_cache": past is not None}
         if past is not None:
             arguments["past_key_values"] = past
-        index = positions
+        if isinstance(past, SharedPrefixCache):
+            places = past.position_ids(ids.shape[1], self._places)
+            arguments["position_ids"] = places.to(self.device)
         if self._keeps == "rows":
-            arguments["logits_to_keep"] = positions
+            arguments["logits_to_keep"] = wanted
         elif self._keeps == "union":
-            kept, inverse = torch.unique(positions, return_inverse=True)
-            arguments["logits_to_keep"] = kept
-            index = inverse.view(positions.shape)
+            columns = wanted.any(dim=0).nonzero()[:, 0]
+            arguments["logits_to_keep"], wanted = columns, wanted[:, columns]
         steered = contextlib.nullcontext() if during is None else during
         with self.lock, torch.inference_mode(), self._attention(past), steered:
             logits: torch.Tensor = self.model(**arguments).logits
         if self._keeps != "rows":
-            logits = torch.take_along_dim(logits, index.to(logits.device)[:, :, None], dim=1)
+            logits = logits[wanted.to(logits.device)]
         return logits.float()
 
     def _attention(self, past: Cache | None) -> contextlib.AbstractContextManager[None]:
@@ -99,8 +111,31 @@ class ForwardPass:
             return sharing_attention(self._configs, past, self._windows)
         return contextlib.nullcontext()
 
+    @property
+    def mixes_chains(self) -> bool:
+        """Whether rows of one pass may stand on different chains."""
+        return self._sharing == "shared"
+
+    @property
+    def bytes_per_token(self) -> int:
+        """About what the keys and values of a token take."""
+        config = self.model.config.get_text_config(decoder=True)
+        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return int(2 * self._layers * heads * dim * self.model.dtype.itemsize)
+
+    def past(self, chains: Sequence[Chain]) -> Cache:
+        """What stands before the rows of a pass, as `run` takes it.
+
+        Args:
+            chains: Of each row; all the same one where the model's `sharing` is "expanded".
+        """
+        if self._sharing == "expanded":
+            return expanded(chains[0], len(chains))
+        return shared(chains, self._layers)
+
     def sharing(self, tokens: NDArray[np.int32]) -> Sharing:
-        """How rows can have a common prefix on this model; tried out once, on a few tokens.
+        """How rows can have common prefixes on this model; tried out once, on a few tokens.
 
         Args:
             tokens: Any that the model knows, at least one.
@@ -113,39 +148,51 @@ class ForwardPass:
         kinds = {type(layer) for layer in self._cache_by_config().layers}
         if not kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:
             return "whole"  # a state that is not keys and values, such as a recurrent one
-        start, end = torch.from_numpy(tokens).split(6)  # type: ignore[no-untyped-call]  # torch
-        rows = torch.stack([end, end.flip(0)])
-        positions = torch.arange(6).expand(2, -1)
-        whole = torch.cat([start.expand(2, -1), rows], dim=1)
-        expected = self.run(whole, None, positions + 6).log_softmax(-1)
+        # Two rows, the second on the first part of what the first one stands on.
+        one, two, end = torch.from_numpy(tokens)[None].split((4, 3, 5), dim=1)  # type: ignore[no-untyped-call]  # torch
+        other = end.flip(1)
+        expected = []
+        for parts in ((one, two, end), (one, other)):
+            whole = torch.cat(parts, dim=1)
+            at_end = torch.arange(whole.shape[1])[None] >= whole.shape[1] - end.shape[1]
+            expected.append(self.run(whole, None, at_end).log_softmax(-1))
         # Rounding differs between the ways; a wrong position or mask is far beyond it.
         exact = self.model.dtype in (torch.float32, torch.float64)
         tolerance = 1e-3 if exact else 0.3
         ways: tuple[Sharing, ...] = ("shared", "expanded")
         for way in ways:
             with contextlib.suppress(*_FAILURES):
-                prefix = DynamicCache()
-                self.run(start[None], prefix, torch.tensor([[5]]))
-                found = self._tried(way, prefix, rows, positions).log_softmax(-1)
-                if torch.allclose(found, expected, rtol=0, atol=tolerance):
+                found = self._tried(way, (one, two), (end, other)).log_softmax(-1)
+                if torch.allclose(found, torch.cat(expected), rtol=0, atol=tolerance):
                     return way
         return "whole"
 
     def _tried(
-        self, way: Sharing, prefix: Cache, rows: torch.Tensor, positions: torch.Tensor
+        self, way: Sharing, starts: tuple[torch.Tensor, ...], ends: tuple[torch.Tensor, ...]
     ) -> torch.Tensor:
-        if way == "expanded":
-            return self.run(rows, expanded(prefix, len(rows)), positions)
         windows: dict[int, int | None] = {}
-        self._windows = windows
+        self._sharing, self._windows = way, windows
         try:
-            logits = self.run(rows, shared(prefix), positions)
+            chain: Chain = ()
+            for ids in starts:
+                past = self.past([chain])
+                self.run(ids, past, torch.zeros_like(ids, dtype=torch.bool))
+                before = chain[-1].stop if chain else 0
+                stop = before + ids.shape[1]
+                chain = (*chain, segment(past, 0, ids.shape[1], before, stop))
+            everywhere = torch.ones_like(ends[0], dtype=torch.bool)
+            if way == "shared":
+                past = self.past([chain, chain[:1]])
+                logits = self.run(torch.cat(ends), past, everywhere.expand(2, -1))
+            else:
+                parts = zip(ends, (chain, chain[:1]), strict=True)
+                logits = torch.cat([self.run(ids, self.past([c]), everywhere) for ids, c in parts])
         finally:
-            self._windows = None
+            self._sharing = self._windows = None
         # On so few tokens no window is felt: what the attention is told must be trusted instead.
-        for index, slides in enumerate(self._cache_by_config().is_sliding):
-            if slides != (windows.get(index) is not None):
-                raise NotImplementedError("a window that the attention is not told of")
+        slides = self._cache_by_config().is_sliding if way == "shared" else []
+        if any(slide != (windows.get(i) is not None) for i, slide in enumerate(slides)):
+            raise NotImplementedError("a window that the attention is not told of")
         return logits
 
     def _cache_by_config(self) -> DynamicCache:

@@ -15,7 +15,7 @@ from allport.errors import ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["LabelScores", "LabelTokenizer", "LabelTokens", "Step"]
+__all__ = ["LabelScores", "LabelTokenizer", "LabelTokens", "Run", "Step"]
 
 TokenIds = tuple[int, ...]
 
@@ -25,6 +25,19 @@ class Step(NamedTuple):
 
     context: TokenIds
     tokens: TokenIds
+
+
+class Run(NamedTuple):
+    """Tokens to run after the prompt, and what is read there."""
+
+    tail: TokenIds
+    reads: tuple[tuple[int, int], ...]
+    """(tokens of the tail before it, index of the step), ascending."""
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Tokens of the tail after which something is read, ascending."""
+        return tuple(dict.fromkeys(length for length, _ in self.reads))
 
 
 class LabelScores(NamedTuple):
@@ -73,19 +86,27 @@ class LabelTokens:
         return tuple(sorted(distinct, key=lambda step: len(step.context) > 0))
 
     @cached_property
-    def tails(self) -> tuple[TokenIds, ...]:
-        """Tokens to run after the prompt: the longest contexts; every other one begins one of them.
+    def runs(self) -> tuple[Run, ...]:
+        """What is run after the prompt to read every step, each once.
 
-        Empty where every label is one token.
+        One run of no tokens where every label is one token.
         """
-        contexts = {step.context for step in self.steps if step.context}
-        begun = {context[:k] for context in contexts for k in range(1, len(context))}
-        return tuple(sorted(contexts - begun))
+        contexts = {step.context for step in self.steps}
+        begun = {context[:k] for context in contexts for k in range(len(context))}
+        tails = sorted(contexts - begun)
+        reads: list[list[tuple[int, int]]] = [[] for _ in tails]
+        for number, step in enumerate(self.steps):
+            length = len(step.context)
+            which = next(i for i, tail in enumerate(tails) if tail[:length] == step.context)
+            reads[which].append((length, number))
+        return tuple(
+            Run(tail, tuple(sorted(read))) for tail, read in zip(tails, reads, strict=True)
+        )
 
     @property
     def longest_tail(self) -> int:
         """Tokens that scoring needs room for after the prompt."""
-        return max(map(len, self.tails), default=0)
+        return max(len(run.tail) for run in self.runs)
 
     def score(self, log_probabilities: NDArray[np.float64]) -> LabelScores:
         """Put step log-probabilities together.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,18 +26,31 @@ class Prefix:
     """Indices of prompts whose remaining tokens are run directly on this prefix."""
     children: list[Prefix] = field(default_factory=list)
 
+    def all(self) -> Iterator[Prefix]:
+        """This prefix and every one that stands on it."""
+        pending = [self]
+        while pending:
+            prefix = pending.pop()
+            yield prefix
+            pending += prefix.children
 
-def plan_prefixes(prompts: Sequence[Tokens], overhead: int) -> Prefix:
+
+def plan_prefixes(
+    prompts: Sequence[Tokens], overhead: int, kept: Sequence[int] | None = None
+) -> Prefix:
     """Plan prefix sharing over a token trie.
 
     A prefix of k prompts that is n tokens longer than what they share already saves (k - 1) n
-    tokens, and costs one more pass; it is planned where it saves more than `overhead`. Every prompt
-    keeps at least its last token for itself, as that is where answers are read.
+    tokens, and costs something to have beside others; it is planned where it saves more than
+    `overhead`, and left out again where what stands on it shares so much further on that it does
+    not.
 
     Args:
-        prompts: Different token sequences, none empty, in an order where those with a common prefix
-            stand together (sorted ones do).
-        overhead: What a pass costs, in tokens.
+        prompts: Token sequences, none empty, in an order where those with a common prefix stand
+            together (sorted ones do).
+        overhead: What a prefix costs, in tokens.
+        kept: How many last tokens each prompt keeps for itself, as answers are read there; 1 by
+            default.
 
     Returns:
         The root, an empty prefix; every index is in exactly one `rest`.
@@ -45,11 +58,14 @@ def plan_prefixes(prompts: Sequence[Tokens], overhead: int) -> Prefix:
     root = Prefix(np.empty(0, np.int32), 0, 0)
     if not prompts:
         return root
-    # common[i]: tokens that prompt i shares with the one before, its own last token left out.
+    keeps = [1] * len(prompts) if kept is None else kept
+    shareable = [len(prompt) - own for prompt, own in zip(prompts, keeps, strict=True)]
+    # common[i]: tokens that prompt i can share with the one before.
     common = np.zeros(len(prompts), np.int64)
     for i in range(1, len(prompts)):
-        shortest = min(len(prompts[i - 1]), len(prompts[i])) - 1
-        common[i] = min(common_length(prompts[i - 1], prompts[i]), shortest)
+        most = min(shareable[i - 1], shareable[i])
+        common[i] = common_length(prompts[i - 1][:most], prompts[i][:most])
+    planned = [root]
     pending = [(root, 0, len(prompts))]
     while pending:
         parent, first, last = pending.pop()
@@ -60,10 +76,27 @@ def plan_prefixes(prompts: Sequence[Tokens], overhead: int) -> Prefix:
         if (last - first - 1) * (length - parent.stop) > overhead:
             parent.children.append(Prefix(prompts[first], parent.stop, length))
             parent = parent.children[-1]
+            planned.append(parent)
         cuts = first + 1 + np.flatnonzero(common[first + 1 : last] == length)
         bounds = [first, *cuts.tolist(), last]
         pending.extend((parent, a, b) for a, b in itertools.pairwise(bounds))
+    for prefix in reversed(planned):
+        _dissolve_children(prefix, overhead)
     return root
+
+
+def _dissolve_children(prefix: Prefix, overhead: int) -> None:
+    """Let children that save too little go, and have what stands on them directly."""
+    children, prefix.children = prefix.children, []
+    for child in children:
+        on_it = len(child.rest) + len(child.children)
+        if (on_it - 1) * (child.stop - child.start) > overhead:
+            prefix.children.append(child)
+            continue
+        prefix.rest += child.rest
+        for grandchild in child.children:
+            grandchild.start = prefix.stop
+            prefix.children.append(grandchild)
 
 
 def common_length(one: Tokens, other: Tokens) -> int:
@@ -83,7 +116,7 @@ def batch_sizes(lengths: NDArray[np.int64], budget: int, overhead: int, most: in
         lengths: Tokens of each row, descending, each at least 1.
         budget: Tokens of a batch at most, padding included; a longer row makes a batch by itself.
         overhead: What a batch costs by itself, in tokens.
-        most: Rows of a batch at most.
+        most: Rows of a batch at most, at least 1.
 
     Returns:
         Rows of each batch, in order; their sum is the number of rows.

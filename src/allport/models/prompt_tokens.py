@@ -30,6 +30,8 @@ class PromptPieces(NamedTuple):
     """Each piece but the first begins with a special token."""
     last_text: str
     """Text of the last piece."""
+    arrays: tuple[NDArray[np.int32], ...]
+    """The same tokens as `ids`."""
 
     @property
     def length(self) -> int:
@@ -38,7 +40,16 @@ class PromptPieces(NamedTuple):
 
     def tokens(self) -> NDArray[np.int32]:
         """All tokens, shape (length,)."""
-        return np.fromiter(chain.from_iterable(self.ids), np.int32, self.length)
+        return np.concatenate(self.arrays)
+
+
+class _Piece(NamedTuple):
+    ids: TokenIds
+    array: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, ids: Sequence[int]) -> _Piece:
+        return cls(tuple(ids), np.array(ids, np.int32))
 
 
 class PromptTokenizer:
@@ -69,7 +80,7 @@ class PromptTokenizer:
         either = "|".join(re.escape(token) for token in sorted(apart, key=len, reverse=True))
         self._special = re.compile(either) if apart else None
         self._checked: set[tuple[str, ...]] = set()
-        self._known: dict[str, TokenIds] = {}
+        self._known: dict[str, _Piece] = {}
 
     def pieces(self, prompts: Sequence[str]) -> list[PromptPieces]:
         """Tokens of every prompt."""
@@ -81,11 +92,12 @@ class PromptTokenizer:
             if self._special is not None and not self._holds(prompt, pieces):
                 self._special = None
                 return self.pieces(prompts)
-        head = (self._head,) if self._head else ()
-        return [
-            PromptPieces((*head, *(self._known[text] for text in pieces)), pieces[-1])
-            for pieces in cut
-        ]
+        head = [_Piece.of(self._head)] if self._head else []
+        found = []
+        for texts in cut:
+            ids, arrays = zip(*head, *(self._known[text] for text in texts), strict=True)
+            found.append(PromptPieces(ids, texts[-1], arrays))
+        return found
 
     def _cut(self, prompt: str) -> list[str]:
         if self._special is None:
@@ -99,7 +111,7 @@ class PromptTokenizer:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
             found = self._tokenizer(new, add_special_tokens=False)["input_ids"]
-            self._known.update(zip(new, map(tuple, found), strict=True))
+            self._known.update(zip(new, map(_Piece.of, found), strict=True))
 
     def _holds(self, prompt: str, pieces: list[str]) -> bool:
         """Whether the pieces' tokens are the prompt's; tried once a sequence of special tokens."""
@@ -109,7 +121,7 @@ class PromptTokenizer:
             return True
         self._checked.add(shape)
         whole = self._tokenizer(prompt, add_special_tokens=False)["input_ids"]
-        return list(chain.from_iterable(self._known[text] for text in pieces)) == list(whole)
+        return list(chain.from_iterable(self._known[text].ids for text in pieces)) == list(whole)
 
     def _beginning(self) -> TokenIds:
         """What the tokenizer puts before a text of its own accord."""

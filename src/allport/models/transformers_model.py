@@ -275,7 +275,7 @@ class TransformersModel:
         if parsed.choice is not None:
             chosen = tuple(float(i == parsed.choice) for i in range(len(question.options)))
         mass = float("nan")
-        if not asked.labels.tails:  # one-token labels: the first token's distribution tells
+        if not asked.labels.longest_tail:  # one-token labels: the first token's distribution tells
             first = [step.tokens[0] for step in asked.labels.steps]
             mass = float(asked.labels.score(written.first[None, first].astype(float)).mass[0])
         return Response(
