@@ -21,6 +21,12 @@ if TYPE_CHECKING:
         simulate_people,
     )
     from allport.corpora.population import PopulationModel, population_model
+    from allport.corpora.situations import (
+        TRAIT_HUB_ID,
+        TRAIT_SPLITS,
+        read_situations,
+        write_situations,
+    )
     from allport.corpora.splits import (
         ItemSplit,
         short_form_numbers,
@@ -31,6 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PAPI_CORPORA",
+    "TRAIT_HUB_ID",
+    "TRAIT_SPLITS",
     "ItemSplit",
     "PeopleCorpus",
     "PeopleTable",
@@ -44,12 +52,14 @@ __all__ = [
     "read_papi",
     "read_people",
     "read_people_frame",
+    "read_situations",
     "scan_people",
     "short_form_numbers",
     "short_form_person",
     "short_form_split",
     "simulate_people",
     "write_people",
+    "write_situations",
 ]
 
 # numpy, polars and pydantic are imported with the first name that needs them.
@@ -77,6 +87,12 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "population": (
         "PopulationModel",
         "population_model",
+    ),
+    "situations": (
+        "TRAIT_HUB_ID",
+        "TRAIT_SPLITS",
+        "read_situations",
+        "write_situations",
     ),
     "splits": (
         "ItemSplit",

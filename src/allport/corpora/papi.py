@@ -108,7 +108,7 @@ def _scan_hub(name: str, revision: str | None) -> PeopleTable:
     except ImportError:
         raise ResponsesError(
             f"Reading {name} from the Hugging Face hub needs the datasets library: pip install "
-            "datasets. A file of it can be read without: give its path."
+            "'allport[hub]'. A file of it can be read without: give its path."
         ) from None
     try:
         dataset = load_dataset(name, split="train", revision=revision)
