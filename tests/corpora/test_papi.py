@@ -344,5 +344,5 @@ def test_without_the_datasets_library_it_is_said_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ResponsesError, match="pip install datasets"):
+    with pytest.raises(ResponsesError, match=r"pip install 'allport\[hub\]'"):
         read_papi("WestlakeNLP/PAPI-120-600K")

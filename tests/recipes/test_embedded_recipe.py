@@ -20,13 +20,23 @@ from allport.personas import Person, TraitLevels
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
 SEEDS = range(90)
 TEMPLATES = ("letters", "digits", "words", "first-person", "second-person", "options-after")
-STAGES = (0.05, 0.4, 0.95)
+STAGES = (1e6, 6e6, 3e7)
+"""Tokens seen."""
 
 
 @pytest.fixture(scope="module")
 def recipe() -> Iterator[SimpleNamespace]:
     """The modules of the recipe, which import each other as scripts in one folder do."""
-    names = ("people", "sequences", "train_tokenizer", "train")
+    names = (
+        "people",
+        "packing",
+        "speakers",
+        "questionnaires",
+        "conversations",
+        "sequences",
+        "train_tokenizer",
+        "train",
+    )
     before = {name: sys.modules.pop(name, None) for name in names}
     sys.path.insert(0, str(RECIPE))
     try:
@@ -133,8 +143,8 @@ def test_simulated_people_have_the_correlations_stated(recipe: SimpleNamespace) 
 
 
 def test_the_same_seed_draws_the_same_sequence(maker: Any) -> None:
-    assert maker.draw(5, 0.7) == maker.draw(5, 0.7)
-    assert maker.draw(5, 0.7) != maker.draw(6, 0.7)
+    assert maker.draw(5, 2e7) == maker.draw(5, 2e7)
+    assert maker.draw(5, 2e7) != maker.draw(6, 2e7)
 
 
 def test_branches_go_on_from_the_prefix(drawn: list[Any]) -> None:
@@ -144,7 +154,8 @@ def test_branches_go_on_from_the_prefix(drawn: list[Any]) -> None:
         prefix = int((branch == 0).sum())
         assert (np.diff(branch) >= 0).all()
         assert (positions[:prefix] == np.arange(prefix)).all()
-        assert branch.max() >= 3
+        # A talk may have no branches; whatever else is asked branches off.
+        assert branch.max() >= 2 or branch.max() == 0
         for number in range(1, branch.max() + 1):
             own = positions[branch == number]
             assert (own == prefix + np.arange(own.size)).all()
@@ -169,7 +180,7 @@ def test_training_grows_harder(maker: Any, drawn: list[Any]) -> None:
     def longest(stage: float) -> int:
         return max(len(maker.draw(seed, stage).tokens) for seed in SEEDS)
 
-    assert longest(0.05) < longest(0.95)
+    assert longest(1e6) < longest(3e7)
     early = {len(targets[1]) for s in drawn[: len(SEEDS)] for targets in s.targets}
     assert max(early) <= 5  # one response scale at first, of five answers
 
@@ -178,7 +189,7 @@ def prompt_of(sequence: Any, branch: int, end_of_turn: int) -> tuple[list[int], 
     """What one branch shows: the tokens up to where the answer begins, and the answer."""
     own = [t for t, b in zip(sequence.tokens, sequence.branch, strict=True) if b == branch]
     prefix = [t for t, b in zip(sequence.tokens, sequence.branch, strict=True) if b == 0]
-    start = own.index(end_of_turn) + 1
+    start = len(own) - own[::-1].index(end_of_turn)
     return prefix + own[:start], own[start:]
 
 
@@ -202,7 +213,7 @@ def asked_texts(recipe: SimpleNamespace) -> dict[str, Any]:
         orders=("forward", "reversed"),
     )
     found = {}
-    for name, texts in itertools.product(recipe.people.SHIPPED, recipe.sequences.SCALES):
+    for name, texts in itertools.product(recipe.people.SHIPPED, recipe.questionnaires.SCALES):
         scale = [{"text": text, "value": value} for value, text in enumerate(texts, start=1)]
         inventory = load_inventory(name).model_copy(update={"scale": scale})
         # Some statements of the training name the answer to choose.
@@ -231,28 +242,31 @@ def test_a_branch_shows_what_measuring_asks_token_for_token(
     cut = PromptTokenizer(tokenizer, begins=chat.template is None)
     reader = LabelTokenizer(tokenizer)
     assert chat.takes_system
-    assistant = tokenizer.convert_tokens_to_ids(recipe.sequences.ASSISTANT)
-    end = tokenizer.convert_tokens_to_ids(recipe.sequences.END)
+    assistant = tokenizer.convert_tokens_to_ids(recipe.packing.ASSISTANT)
+    end = tokenizer.convert_tokens_to_ids(recipe.packing.END)
     kinds, with_system = set(), set()
     for sequence in drawn:
         for branch in range(1, max(sequence.branch) + 1):
             shown, answer = prompt_of(sequence, branch, assistant)
-            *before, turn, rest = tokenizer.decode(shown).split("<|")[1:]
+            *turns, rest = tokenizer.decode(shown).split("<|")[1:]
             assert rest == "assistant|>"
-            turns = [part.split("|>", 1) for part in (*before, turn) if part != "end|>"]
-            system = [text for role, text in turns if role == "system"]
-            (user,) = [text for role, text in turns if role == "user"]
-            question = asked_texts[user]
-            messages = (*(Message("system", text) for text in system), *question.messages)
-            (pieces,) = cut.pieces([chat.render(messages)])
+            messages = [
+                Message(*part.split("|>", 1))  # type: ignore[arg-type]  # a role that was written
+                for part in turns
+                if part != "end|>"
+            ]
+            (pieces,) = cut.pieces([chat.render(tuple(messages))])
             assert pieces.tokens().tolist() == shown
+            question = asked_texts.get(messages[-1].content)
+            if question is None:
+                continue  # another wording, an exercise or a situation
             labels = reader.after(
-                chat.render(messages), pieces.last_text, shown[-1], question.labels
+                chat.render(tuple(messages)), pieces.last_text, shown[-1], question.labels
             )
             # The answer goes on with one of the labels, cut as the engine reads it.
             assert any((*answer,) in (way, (*way, end)) for ways in labels.variants for way in ways)
             kinds.add((question.condition.template, question.condition.order))
-            with_system.add(bool(system))
+            with_system.add(messages[0].role == "system")
     assert kinds == set(itertools.product(TEMPLATES, ("forward", "reversed")))
     assert with_system == {True, False}
 
@@ -264,15 +278,55 @@ def test_every_label_of_a_question_is_a_target(
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    assistant = tokenizer.convert_tokens_to_ids(recipe.sequences.ASSISTANT)
+    assistant = tokenizer.convert_tokens_to_ids(recipe.packing.ASSISTANT)
+    questionnaires = 0
     for sequence in drawn:
         firsts = {
             sequence.branch[position]: tokens
             for position, tokens, _ in sequence.targets
-            if sequence.tokens[position] == assistant
+            if sequence.tokens[position] == assistant and sequence.branch[position]
         }
         assert set(firsts) == set(range(1, max(sequence.branch) + 1))
-        assert len({tuple(sorted(tokens)) for tokens in firsts.values()}) == 1
+        if any(len(tokens) > 1 for tokens in firsts.values()):
+            assert len({tuple(sorted(tokens)) for tokens in firsts.values()}) == 1
+            questionnaires += 1
+    assert questionnaires > 100
+
+
+def test_what_is_held_out_is_never_shown(recipe: SimpleNamespace, folder: Path, maker: Any) -> None:
+    from allport.evaluation.abilities import exercises
+
+    held_out = [s for s in recipe.conversations.scenes() if s.held_out]
+    trained_on = [s for s in recipe.conversations.scenes() if not s.held_out]
+    assert 5 <= len(held_out) < len(trained_on)
+    kept = {text for text, forms in recipe.questionnaires.paraphrases().items() if not forms}
+    assert 0.1 < len(kept) / len(recipe.questionnaires.paraphrases()) < 0.3
+    texts = [maker.ids.tokenizer.decode(maker.draw(n, 3e7).tokens) for n in range(300)]
+    shown = " ".join(texts)
+    assert any(user in shown for scene in trained_on for user in scene.user)
+    assert not any(user in shown for scene in held_out for user in scene.user)
+    for kind in ("sums", "facts", "yes-no"):
+        assert any(e.question in shown for e in exercises(kind) if not e.held_out)
+        # "What is 1 plus 1" also begins "What is 1 plus 12"; the question mark tells them apart.
+        assert not any(e.question in shown for e in exercises(kind) if e.held_out)
+
+
+def test_replies_show_the_speaker(recipe: SimpleNamespace) -> None:
+    rng = np.random.default_rng(4)
+    speakers, scene = recipe.speakers, recipe.conversations.scenes()[0]
+    sentences = recipe.conversations.reply_sentences()
+    domains = np.array([0.0, 2.0, 0.0, 0.0, 0.0])
+    loud = speakers.Speaker(domains, np.zeros(3), None, "", 0.45, ("E",))
+    said = " ".join(scene.reply(rng, loud) for _ in range(60))
+    filled = {
+        end: [
+            t.format(event=scene.event, thing=scene.thing, who=scene.who, act=scene.act)
+            for t in sentences["E"][end]
+        ]
+        for end in ("high", "low")
+    }
+    assert sum(said.count(t) for t in filled["high"]) > 30
+    assert sum(said.count(t) for t in filled["low"]) < 3
 
 
 def test_personas_are_said_as_the_package_says_them(
@@ -281,12 +335,16 @@ def test_personas_are_said_as_the_package_says_them(
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    start = tokenizer.convert_tokens_to_ids(recipe.sequences.SYSTEM)
-    end = tokenizer.convert_tokens_to_ids(recipe.sequences.END)
+    start = tokenizer.convert_tokens_to_ids(recipe.packing.SYSTEM)
+    end = tokenizer.convert_tokens_to_ids(recipe.packing.END)
     inventory = load_inventory("ipip-neo-300")
     numbers = {(item.text or "").rstrip("."): item.number for item in inventory.items}
     values = {option.text: option.value for option in inventory.scale}
     lists = adjectives = 0
+    other = {
+        form: text for text, forms in recipe.questionnaires.paraphrases().items() for form in forms
+    }
+    paragraphs = 0
     for sequence in drawn:
         if sequence.tokens[0] != start:
             continue
@@ -295,15 +353,20 @@ def test_personas_are_said_as_the_package_says_them(
         assert tokenizer(text, add_special_tokens=False)["input_ids"] == tokens
         if text.startswith("You are a person who described yourself"):
             said = [line.rsplit(": ", 1) for line in text.split("\n")[1:]]
+            if any(item + "." in other for item, _ in said):
+                continue
             answers = {numbers[item]: values[answer] for item, answer in said}
             assert Person("p", inventory, answers).system_prompt() == text
             lists += 1
+        elif text.startswith("This is what you are like."):
+            paragraphs += 1
         else:
             opening = TraitLevels({"E": 1.0}).system_prompt()
             assert text.startswith(opening[: opening.index("extremely")])
             assert text.endswith(". Answer as this person.")
             adjectives += 1
     assert lists > 1
+    assert paragraphs > 1
     assert adjectives > 20
 
 
@@ -315,7 +378,7 @@ def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
 
     torch.manual_seed(0)
     config = LlamaConfig(
-        vocab_size=maker.tokenizer.get_vocab_size(),
+        vocab_size=maker.ids.tokenizer.get_vocab_size(),
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=2,
@@ -324,7 +387,7 @@ def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
         max_position_embeddings=2048,
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
-    batch = [maker.draw(seed, 0.95) for seed in (1, 2, 3)]
+    batch = [maker.draw(seed, 3e7) for seed in (1, 2, 3)]
     collated = recipe.train.collate(batch)
     assert collated["ids"].shape[1] == 8
     assert collated["probabilities"].sum(dim=1).numpy() == pytest.approx(1)
@@ -359,7 +422,7 @@ def test_targets_are_placed_where_their_sequence_stands(
 def test_a_step_holds_its_budget_of_tokens_in_groups_of_like_length(
     recipe: SimpleNamespace, maker: Any
 ) -> None:
-    groups = recipe.train.batches(maker, 11, 0.5)
+    groups = recipe.train.batches(maker, 11, 2e7)
     total = sum(int((group["positions"] > 0).sum()) for group in groups)
     assert total > 0.9 * recipe.train.BATCH_TOKENS
     for group in groups:
@@ -367,12 +430,14 @@ def test_a_step_holds_its_budget_of_tokens_in_groups_of_like_length(
         assert lengths.max() <= 1.4 * lengths.min()
 
 
-def test_the_learning_rate_warms_up_and_falls(recipe: SimpleNamespace) -> None:
-    rate, peak = recipe.train.rate, recipe.train.PEAK_RATE
-    assert rate(0.0) < 0.02 * peak
-    assert rate(recipe.train.WARM_UP) == pytest.approx(peak)
-    assert rate(1.0) == pytest.approx(0.01 * peak)
-    later = [rate(progress) for progress in np.linspace(recipe.train.WARM_UP, 1, 20)]
+def test_the_learning_rate_rises_stays_and_falls(recipe: SimpleNamespace) -> None:
+    train = recipe.train
+    assert train.rate(0.0, 2e7) < 0.02 * train.PEAK_RATE
+    assert train.rate(train.WARM_UP, 2e7) == pytest.approx(train.PEAK_RATE)
+    # The plateau does not know how long the training is to be.
+    assert train.rate(1e7, 2e7) == train.rate(1e7, 4e7) == train.PEAK_RATE
+    assert train.rate(2e7, 2e7) == pytest.approx(0.01 * train.PEAK_RATE)
+    later = [train.rate(seen, 2e7) for seen in np.linspace(1.5e7, 2e7, 20)]
     assert later == sorted(later, reverse=True)
 
 
@@ -380,7 +445,7 @@ def test_the_weights_that_ship_fit_into_the_package() -> None:
     weights = list(EMBEDDED.glob("*.safetensors"))
     if not weights:
         pytest.skip("the embedded model has not been trained into this checkout")
-    assert sum(file.stat().st_size for file in weights) <= 12_000_000
+    assert sum(file.stat().st_size for file in weights) <= 25_000_000
 
 
 def test_the_tokenizer_that_ships_is_the_one_the_recipe_makes(folder: Path) -> None:

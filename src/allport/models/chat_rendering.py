@@ -68,32 +68,49 @@ class ChatRenderer:
         Raises:
             ModelError: The template cannot render this chat.
         """
-        messages = [Message(m.role, self._as_text(m.content)) for m in messages]
+        [prompt] = self.render_all([messages], [cue])
+        return prompt
+
+    def render_all(self, chats: Sequence[Sequence[Message]], cues: Sequence[str]) -> list[str]:
+        """The prompts of many chats; see `render`."""
+        plain = [[Message(m.role, self._as_text(m.content)) for m in chat] for chat in chats]
         if self.template is None:
-            return "\n\n".join([*(m.content for m in messages), cue or PLAIN_CUE])
+            return [
+                "\n\n".join([*(m.content for m in chat), cue or PLAIN_CUE])
+                for chat, cue in zip(plain, cues, strict=True)
+            ]
         if not self.takes_system:
-            messages = _folded(messages)
+            plain = [_folded(chat) for chat in plain]
         try:
-            return self._templated(messages) + cue
-        except Exception as error:  # a template is a program of its own and may raise anything
-            roles = ", ".join(message.role for message in messages)
+            rendered = self._templated(plain)
+        except Exception:  # a template is a program of its own and may raise anything
+            rendered = [self._templated_or_refused(chat) for chat in plain]
+        return [text + cue for text, cue in zip(rendered, cues, strict=True)]
+
+    def _templated_or_refused(self, chat: Sequence[Message]) -> str:
+        try:
+            return self._templated([chat])[0]
+        except Exception as error:
+            roles = ", ".join(message.role for message in chat)
             raise ModelError(
                 f"The model's chat template cannot render the turns {roles}: "
                 f"{str(error).rstrip('.')}."
             ) from error
 
-    def _templated(self, messages: Sequence[Message]) -> str:
+    def _templated(self, chats: Sequence[Sequence[Message]]) -> list[str]:
+        if not chats:
+            return []
         rendered = self._tokenizer.apply_chat_template(
-            [{"role": message.role, "content": message.content} for message in messages],
+            [[{"role": m.role, "content": m.content} for m in chat] for chat in chats],
             tokenize=False,
             add_generation_prompt=True,
             **_TEMPLATE_VARIABLES,
         )
-        return str(rendered)
+        return [str(text) for text in rendered]
 
     def _takes_system(self) -> bool:
         try:
-            return _PROBE in self._templated([Message("system", _PROBE), Message("user", "?")])
+            return _PROBE in self._templated([[Message("system", _PROBE), Message("user", "?")]])[0]
         except Exception:  # such as Gemma's template, which raises an error of its own
             return False
 

@@ -35,8 +35,10 @@ class LabelReading(NamedTuple):
     """Index of the prompt."""
     log_probabilities: NDArray[np.float64]
     """Of each label in full, shape (labels,)."""
+    probabilities: tuple[float, ...] | None
+    """Of the labels among themselves; None where none has any."""
     mass: float
-    """Probability that any label is written."""
+    """Probability that any label is written; NaN where the model computed no numbers."""
 
 
 class PromptRun(NamedTuple):
@@ -107,9 +109,17 @@ class LabelReader:
     def _scored(self, rows: list[tuple[int, NDArray[np.float64]]]) -> list[LabelReading]:
         labels = self._prompts[rows[0][0]].labels
         scores = labels.score(np.stack([values for _, values in rows]))
+        each, best = scores.log_probabilities, scores.log_probabilities.max(axis=1, keepdims=True)
+        # NaN where a model computed none, whichever label it is for.
+        mass = np.where(np.isnan(best[:, 0]), np.nan, scores.mass)
+        with np.errstate(invalid="ignore"):
+            shares = np.exp(each - best)
+            shares /= shares.sum(axis=1, keepdims=True)
+        usable = np.isfinite(best[:, 0]).tolist()
+        found = zip(rows, each, shares.tolist(), usable, mass.tolist(), strict=True)
         return [
-            LabelReading(prompt, scores.log_probabilities[i], float(scores.mass[i]))
-            for i, (prompt, _) in enumerate(rows)
+            LabelReading(prompt, one, tuple(among) if any_ else None, all_)
+            for (prompt, _), one, among, any_, all_ in found
         ]
 
 

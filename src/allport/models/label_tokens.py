@@ -117,23 +117,31 @@ class LabelTokens:
         Returns:
             Label log-probabilities and label mass.
         """
-        column = {step: i for i, step in enumerate(self.steps)}
-        labels, written = [], []
-        sequences = [variant for variants in self.variants for variant in variants]
-        for variants, paths in zip(self.variants, self._paths, strict=True):
-            ways = []
-            for variant, path in zip(variants, paths, strict=True):
-                columns = [column[step] for step in path]
-                ways.append(log_probabilities[:, columns].sum(axis=1))
-                # A sequence that begins with another label's has been counted with that one.
-                if not any(
-                    other == variant[: len(other)] for other in sequences if other != variant
-                ):
-                    open_columns = columns[: len(variant)]
-                    written.append(log_probabilities[:, open_columns].sum(axis=1))
-            labels.append(_any_of(ways))
+        ways = [
+            _any_of([log_probabilities[:, columns].sum(axis=1) for columns in variants])
+            for variants in self._columns
+        ]
+        written = [log_probabilities[:, columns].sum(axis=1) for columns in self._written_columns]
         mass = np.exp(_any_of(written))
-        return LabelScores(np.stack(labels, axis=1), np.minimum(mass, 1.0))
+        return LabelScores(np.stack(ways, axis=1), np.minimum(mass, 1.0))
+
+    @cached_property
+    def _columns(self) -> list[list[list[int]]]:
+        """Indices of the steps of each variant of each label."""
+        column = {step: i for i, step in enumerate(self.steps)}
+        return [[[column[step] for step in path] for path in paths] for paths in self._paths]
+
+    @cached_property
+    def _written_columns(self) -> list[list[int]]:
+        """Indices of the steps of every sequence that no other label begins, its end left out."""
+        sequences = [variant for variants in self.variants for variant in variants]
+        paths = [columns for variants in self._columns for columns in variants]
+        return [
+            columns[: len(sequence)]
+            for sequence, columns in zip(sequences, paths, strict=True)
+            # A sequence that begins with another label's has been counted with that one.
+            if not any(other == sequence[: len(other)] for other in sequences if other != sequence)
+        ]
 
 
 def _any_of(log_probabilities: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -195,10 +196,10 @@ class TransformersModel:
         return self._stream(prepared)
 
     def _prepare(self, questions: Sequence[Question]) -> list[_Prepared]:
-        texts = [
-            self.chat.render(self._messages(q.condition.persona, q.messages), q.cue)
-            for q in questions
-        ]
+        texts = self.chat.render_all(
+            [self._messages(q.condition.persona, q.messages) for q in questions],
+            [q.cue for q in questions],
+        )
         keys = [self._key(question.condition.persona) for question in questions]
         prepared = []
         for question, text, prompt, key in zip(
@@ -248,22 +249,20 @@ class TransformersModel:
                     yield self._from_text(some[written.prompt], written)
 
     def _from_distribution(self, asked: _Prepared, reading: LabelReading) -> Response:
-        question, scores = asked.question, reading.log_probabilities
-        if np.isnan(scores).any():
+        question = asked.question
+        if math.isnan(reading.mass):
             raise ModelError(
                 f"{self._name} computes no numbers for item {question.item} in "
                 f"{str(self.model.dtype).removeprefix('torch.')}; load it with another dtype."
             )
-        best = int(scores.argmax())
-        usable = bool(np.isfinite(scores[best]))
-        shares = np.exp(scores - scores[best]) if usable else scores
+        shares = reading.probabilities
         return Response(
             item=question.item,
             condition=question.condition,
-            probabilities=tuple((shares / shares.sum()).tolist()) if usable else None,
-            choice=best if usable else None,
+            probabilities=shares,
+            choice=None if shares is None else shares.index(max(shares)),
             label_mass=reading.mass,
-            unparsable=not usable,
+            unparsable=shares is None,
             prompt_tokens=asked.prompt.length,
         )
 
@@ -347,10 +346,10 @@ class TransformersModel:
         heat = self._temperature if temperature is None else temperature
         said_by = [""] * len(chats) if personas is None else personas
         prompts = self._prompts.pieces(
-            [
-                self.chat.render(self._messages(persona, chat), cue)
-                for persona, chat in zip(said_by, chats, strict=True)
-            ]
+            self.chat.render_all(
+                [self._messages(*said) for said in zip(said_by, chats, strict=True)],
+                [cue] * len(chats),
+            )
         )
         keys = [self._key(persona) for persona in said_by]
         for i, prompt in enumerate(prompts):

@@ -81,7 +81,7 @@ def situational_scores(probabilities: ArrayLike, values: ArrayLike) -> Situation
         )
     if (p < 0).any():
         raise ResponsesError("A probability is below zero.")
-    has = ~np.isnan(sides)  # (items, options)
+    has: NDArray[np.bool_] = ~np.isnan(np.atleast_2d(sides))  # (items, options)
     totals = np.where(has[:, None], p, 0.0).sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(totals > 0, p / totals, np.nan)
