@@ -81,12 +81,12 @@ def situational_scores(probabilities: ArrayLike, values: ArrayLike) -> Situation
         )
     if (p < 0).any():
         raise ResponsesError("A probability is below zero.")
-    has: NDArray[np.bool_] = ~np.isnan(np.atleast_2d(sides))  # (items, options)
+    has = ~np.isnan(sides)  # (items, options)
     totals = np.where(has[:, None], p, 0.0).sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         p = np.where(totals > 0, p / totals, np.nan)
     p = np.where(has[:, None], p, 0.0)
-    answered = ~np.isnan(p).any(axis=-1)  # (..., items, orders)
+    answered = np.asarray(np.isfinite(p).all(axis=-1))  # (..., items, orders)
     count = answered.sum(axis=-1)
     usable = count > 0
     weight = answered[..., None] / np.maximum(count, 1)[..., None, None]
