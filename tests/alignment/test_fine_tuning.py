@@ -166,33 +166,25 @@ def test_fitting_and_serving_change_nothing_of_the_model(
     served = TransformersModel(inner, tokenizer)
     some = questions(HELD_OUT[:5])
     plain = asked(served, some)
-    before = (
-        parameters_hash(inner),
-        [id(module) for module in inner.modules()],
-        [p.requires_grad for p in inner.parameters()],
-        inner.config.to_json_string(),
-        inner.generation_config.to_json_string(),
-        tokenizer.special_tokens_map,
-        inner.forward,
-        torch.random.get_rng_state().tolist(),
-        np.random.get_state()[1].tolist(),
-        random.getstate(),
-    )
+
+    def state() -> tuple[Any, ...]:
+        return (
+            parameters_hash(inner),
+            [id(module) for module in inner.modules()],
+            [parameter.requires_grad for parameter in inner.parameters()],
+            inner.config.to_json_string(),
+            inner.generation_config.to_json_string(),
+            tokenizer.special_tokens_map,
+            inner.forward,
+            torch.random.get_rng_state().tolist(),
+            np.random.get_state()[1].tolist(),
+            random.getstate(),
+        )
+
+    before = state()
     alignment = fit_dpo(served, always(5.0), items=AGREEABLE, epochs=0.1)
     aligned = asked(served.aligned(alignment), some)
-    after = (
-        parameters_hash(inner),
-        [id(module) for module in inner.modules()],
-        [p.requires_grad for p in inner.parameters()],
-        inner.config.to_json_string(),
-        inner.generation_config.to_json_string(),
-        tokenizer.special_tokens_map,
-        inner.forward,
-        torch.random.get_rng_state().tolist(),
-        np.random.get_state()[1].tolist(),
-        random.getstate(),
-    )
-    assert before == after
+    assert state() == before
     assert not inner.training
     assert all(parameter.grad is None for parameter in inner.parameters())
     assert not any(module._forward_hooks for module in inner.modules())
