@@ -138,3 +138,27 @@ def test_mistakes_are_said_in_a_sentence(
     found = allport(*PERSON, *words)
     sentence(found, code)
     assert said in found.err
+
+
+def test_inventories_are_judged_side_by_side(allport: Any, neutral: ScriptedRespondent) -> None:
+    words = ("evaluate", "items", "any", "--inventory", "mini-ipip-20,big-five-markers-50")
+    said = allport(*words, "--out", "judged")
+    assert (said.code, said.err) == (0, "")
+    assert "order sensitivity" in said.out
+    content = allport(*words, "--out", "judged", "--json").json
+    assert [each["inventory"] for each in content["inventories"]] == [
+        "mini-ipip-20",
+        "big-five-markers-50",
+    ]
+    first = content["inventories"][0]
+    assert first["columns"]["order sensitivity"]["value"] == 0
+    assert first["columns"]["score difference"]["value"] == 0
+    assert set(first["components"]["E"]["variances"]) >= {"item", "item x order"}
+    assert Path("judged", "items.json").is_file()
+    # 12 plain conditions, 10 personas in 2 orders, one generated; the second command read them back.
+    assert sum(neutral.asked.values()) == (20 + 50) * (12 + 20 + 1)
+
+
+def test_no_inventory_is_one_sentence(allport: Any, sentence: Any) -> None:
+    sentence(allport("evaluate", "items", "any", "--inventory", ","), 2)
+    sentence(allport("evaluate", "items", "any", "--inventory", "no-such"), 2)

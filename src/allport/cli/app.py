@@ -77,7 +77,7 @@ app.command(_inventories)
 
 _evaluate = App(
     name="evaluate",
-    help="Compare a model with the people it should be like.",
+    help="Compare a model with people, or judge the questions that it is asked.",
     group=_ASKING,
     help_epilogue="",
 )
@@ -85,6 +85,12 @@ _evaluate.command(
     "allport.cli.evaluate:person_",
     name="person",
     help="Ask a model in the place of people, and compare with what they answered.",
+    help_epilogue="",
+)
+_evaluate.command(
+    "allport.cli.evaluate_items:items_",
+    name="items",
+    help="Judge inventories as measures of a model: refusals, sensitivities, what moves what.",
     help_epilogue="",
 )
 app.command(_evaluate)

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
         is_held_out,
     )
     from allport.evaluation.calibration_curve import Calibration, CalibrationBin, calibration
+    from allport.evaluation.item_evaluation import (
+        COLUMNS,
+        ItemEvaluation,
+        Sensitivity,
+        evaluate_items,
+        item_diversity,
+    )
     from allport.evaluation.judging import (
         FIT_RUBRIC,
         LEVEL_RUBRIC,
@@ -104,6 +111,13 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Calibration",
         "CalibrationBin",
         "calibration",
+    ),
+    "item_evaluation": (
+        "COLUMNS",
+        "ItemEvaluation",
+        "Sensitivity",
+        "evaluate_items",
+        "item_diversity",
     ),
     "judging": (
         "FIT_RUBRIC",
@@ -197,6 +211,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "COLUMNS",
     "FIT_RUBRIC",
     "LEVEL_RUBRIC",
     "READINGS",
@@ -210,6 +225,7 @@ __all__ = [
     "Exercise",
     "Figure",
     "InterviewScores",
+    "ItemEvaluation",
     "JsonLines",
     "NeutralText",
     "OnePerson",
@@ -230,6 +246,7 @@ __all__ = [
     "Rating",
     "Resampled",
     "ScoreReading",
+    "Sensitivity",
     "Writer",
     "ability_scores",
     "among_others",
@@ -239,12 +256,14 @@ __all__ = [
     "calibration",
     "compared_with",
     "corrected_errors",
+    "evaluate_items",
     "evaluate_open_ended",
     "exercise_kinds",
     "exercises",
     "few_shot",
     "fluency",
     "is_held_out",
+    "item_diversity",
     "measure_side_effects",
     "neutral_texts",
     "open_questions",

@@ -13,11 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allport.psychometrics.adaptive_testing import (
-        AdaptiveTest,
-        adaptive_test,
-        next_item,
-    )
+    from allport.psychometrics.adaptive_testing import AdaptiveTest, adaptive_test, next_item
     from allport.psychometrics.agreement import (
         Flips,
         KappaWeights,
@@ -38,11 +34,7 @@ if TYPE_CHECKING:
         factor_congruence,
         tucker_phi,
     )
-    from allport.psychometrics.covariance import (
-        Covariance,
-        MissingPairs,
-        item_covariance,
-    )
+    from allport.psychometrics.covariance import Covariance, MissingPairs, item_covariance
     from allport.psychometrics.dimensionality import (
         AveragePartial,
         ParallelAnalysis,
@@ -53,10 +45,7 @@ if TYPE_CHECKING:
         parallel_analysis,
         sampling_adequacy,
     )
-    from allport.psychometrics.estimate import (
-        Estimate,
-        undefined,
-    )
+    from allport.psychometrics.estimate import Estimate, undefined
     from allport.psychometrics.factor_analysis import (
         FactorFit,
         FactorSolution,
@@ -119,6 +108,7 @@ if TYPE_CHECKING:
         omega_interval,
         schmid_leiman,
     )
+    from allport.psychometrics.paired_choices import McNemar, adjust_for_many, mcnemar
     from allport.psychometrics.polychoric import (
         bivariate_normal_cdf,
         polychoric_correlation,
@@ -147,12 +137,7 @@ if TYPE_CHECKING:
         rotate_loadings,
         target_rotation,
     )
-    from allport.psychometrics.scoring import (
-        MissingAnswers,
-        ScaleScores,
-        raw_sums,
-        scale_scores,
-    )
+    from allport.psychometrics.scoring import MissingAnswers, ScaleScores, raw_sums, scale_scores
     from allport.psychometrics.sensitivity import (
         PositionEffect,
         contrasting_pairs,
@@ -206,6 +191,7 @@ __all__ = [
     "KeyingCheck",
     "LabelPrior",
     "Level",
+    "McNemar",
     "MissingAnswers",
     "MissingPairs",
     "MultitraitMultimethod",
@@ -227,6 +213,7 @@ __all__ = [
     "VarianceComponents",
     "acquiescence",
     "adaptive_test",
+    "adjust_for_many",
     "alpha_standard_error",
     "bartlett_sphericity",
     "bca_interval",
@@ -264,6 +251,7 @@ __all__ = [
     "lambda6_of_pool",
     "lambdas_of_matrix",
     "mcdonald_omega",
+    "mcnemar",
     "mean_interval",
     "midpoint_responding",
     "minimum_average_partial",
@@ -411,6 +399,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "mcdonald_omega",
         "omega_interval",
         "schmid_leiman",
+    ),
+    "paired_choices": (
+        "McNemar",
+        "adjust_for_many",
+        "mcnemar",
     ),
     "polychoric": (
         "bivariate_normal_cdf",

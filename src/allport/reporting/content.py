@@ -175,7 +175,10 @@ def to_json(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {str(key): to_json(entry) for key, entry in value.items()}
+        return {
+            " x ".join(map(str, key)) if isinstance(key, tuple) else str(key): to_json(entry)
+            for key, entry in value.items()
+        }
     if isinstance(value, list | tuple):
         return [to_json(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):

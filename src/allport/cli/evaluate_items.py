@@ -1,0 +1,145 @@
+"""`allport evaluate items`: what questionnaires are worth as measures of a model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from allport.cli.measure import new_run_folder
+from allport.cli.model_options import ModelOptions
+from allport.cli.output import Flag, Json, console, notice, print_json
+from allport.errors import UsageError
+
+if TYPE_CHECKING:
+    from allport.evaluation import ItemEvaluation
+    from allport.psychometrics import Estimate
+
+__all__ = ["items_"]
+
+_WHAT = Group("Items", sort_key=1)
+_SHORT_NAME = "items"
+
+
+def items_(
+    model: str,
+    /,
+    *,
+    inventory: Annotated[str, Parameter(group=_WHAT)] = "ipip-neo-120,mini-ipip-20",
+    no_generation: Annotated[Flag, Parameter(group=_WHAT)] = False,
+    seed: int = 0,
+    out: Path | None = None,
+    json: Json = False,
+    options: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
+) -> None:
+    """Judge inventories as measures of a model, Likert and situational side by side.
+
+    Each is asked in every template, order and wording, as high and as low on each trait, and with
+    answers generated; what comes out are the seven columns of TRAIT's comparison of instruments,
+    with intervals over statements, and what moves which trait. The same command with the same --out
+    goes on where it stopped.
+
+    Args:
+        model: embedded, a local folder, a Hugging Face id, or openai:NAME.
+        inventory: Names or files of inventories, separated by commas.
+        no_generation: Leave generated answers out, and with them one column.
+        seed: Of resampling.
+        out: Folder of the runs and of items.json; by default runs/MODEL-items-TIME.
+        json: Print JSON for machines.
+        options: How models are loaded or asked.
+    """
+    from allport.evaluation import evaluate_items
+    from allport.files import write_atomically
+    from allport.inventories import load_inventory
+    from allport.reporting.content import to_json
+
+    names = [name.strip() for name in inventory.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--inventory names no inventory.")
+    banks = [load_inventory(name).require_text() for name in names]
+    folder = new_run_folder(model, _SHORT_NAME) if out is None else out
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder with --out.")
+    respondent = options.load(model)
+    notice(f"Folder: {folder}")
+    found = [
+        evaluate_items(
+            respondent,
+            bank,
+            generate=not no_generation,
+            folder=folder / bank.name,
+            seed=seed,
+            progress=None if json else "bar",
+        )
+        for bank in banks
+    ]
+    content = {"folder": str(folder), "inventories": to_json(found)}
+    import json as as_json
+
+    text = as_json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    written = write_atomically(folder / "items.json", text)
+    if json:
+        print_json(content)
+        return
+    _print(found)
+    console().print(f"Everything with its intervals: {written}", style="bold")
+
+
+def _print(found: list[ItemEvaluation]) -> None:
+    from rich.table import Table
+
+    from allport.evaluation import COLUMNS
+    from allport.reporting.plain_text import printable
+
+    screen = console()
+    table = Table(title=f"Inventories as measures of {printable(found[0].respondent, 60)}")
+    table.add_column("")
+    for each in found:
+        table.add_column(printable(each.inventory, 30), justify="right")
+    table.add_row("items", *(f"{each.items:,}" for each in found))
+    for name in COLUMNS:
+        table.add_row(name, *(_cell(each.columns[name]) for each in found))
+    for factor, said in (("template", "prompt"), ("order", "order"), ("form", "paraphrase")):
+        table.add_row(
+            f"{said}, beside chance",
+            *(
+                _cell(each.sensitivity[factor].corrected, 2) if factor in each.sensitivity else "–"
+                for each in found
+            ),
+            style="dim",
+        )
+    screen.print(table)
+    for each in found:
+        screen.print(f"\n{printable(each.inventory, 60)}: what moved when a trait was asked for")
+        traits = list(next(iter(each.moved.values())))
+        matrix = Table()
+        matrix.add_column("asked for")
+        for trait in traits:
+            matrix.add_column(trait, justify="right")
+        matrix.add_column("high reached", justify="right")
+        matrix.add_column("low reached", justify="right")
+        for code, row in each.moved.items():
+            matrix.add_row(
+                code,
+                *(f"{row[trait].value:+.0f}" for trait in traits),
+                f"{each.reached[code]['high']:.0f}%",
+                f"{each.reached[code]['low']:.0f}%",
+            )
+        screen.print(matrix)
+    screen.print(
+        "Points of 100. Sensitivities are shares of items whose chosen option changes; beside "
+        "chance, 1 is as often as chance would. Movement is the score with a high persona less "
+        "that with a low one.",
+        style="dim",
+    )
+
+
+def _cell(estimate: Estimate, digits: int = 1) -> str:
+    if math.isnan(estimate.value):
+        return "–"
+    text = f"{estimate.value:.{digits}f}"
+    if math.isfinite(estimate.low) and math.isfinite(estimate.high):
+        text += f" ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+    return text

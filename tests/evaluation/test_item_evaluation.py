@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from allport.errors import ResponsesError
+from allport.evaluation import COLUMNS, ItemEvaluation, evaluate_items, item_diversity
+from allport.inventories import Inventory, Item, Option, Trait, load_inventory
+from allport.models.respondent import Question
+from allport.models.scripted import ScriptedRespondent
+
+
+def bank() -> Inventory:
+    """Two traits of four statements with three situations each, and a paraphrase of each."""
+    items = []
+    for trait in ("A", "Mach"):
+        for n in range(12):
+            number = len(items) + 1
+            items.append(
+                Item(
+                    number=number,
+                    text=f"Case {number} of {trait} happens. What now?",
+                    question="What now?",
+                    trait=trait,
+                    cluster=f"{trait} {n // 3}",
+                    options=tuple(
+                        Option(text=f"Do {side} {k} in {number}", value=value)
+                        for side, value in (("good", 1), ("bad", 0))
+                        for k in (1, 2)
+                    ),
+                    forms={"paraphrase": f"Number {number} for {trait}. And now?"},
+                )
+            )
+    return Inventory(
+        name="cases",
+        title="Cases",
+        version="1",
+        traits=(Trait(code="A", name="Agreeableness"), Trait(code="Mach", name="M")),
+        items=tuple(items),
+        licence="none",
+        source="none",
+    )
+
+
+BANK = bank()
+
+
+def steady(question: Question) -> list[float]:
+    """By content: agreeable as asked, and the other trait the other way round."""
+    item = BANK.item(question.item)
+    persona = question.condition.persona
+    level = {"A+1": 0.9, "A-1": 0.1, "Mach+1": 0.3, "Mach-1": 0.7}.get(persona, 0.6)
+    high = level if item.trait == "A" else 1 - level
+    rng = np.random.default_rng(item.number)
+    high = float(np.clip(high + rng.normal(0, 0.05), 0.01, 0.99))
+    return [high * 0.7, high * 0.3, (1 - high) * 0.6, (1 - high) * 0.4]
+
+
+@pytest.fixture(scope="module")
+def found() -> ItemEvaluation:
+    return evaluate_items(ScriptedRespondent(steady), BANK)
+
+
+def test_a_steady_respondent_has_no_sensitivity_and_moves_as_asked(found: ItemEvaluation) -> None:
+    assert tuple(found.columns) == COLUMNS
+    for name in ("prompt", "order", "paraphrase"):
+        assert found.columns[f"{name} sensitivity"].value == 0
+    assert found.columns["refusal, labels"].value == 0
+    assert found.columns["refusal, generated"].value == 0
+    assert found.moved["A"]["A"].value == pytest.approx(80, abs=4)
+    assert found.moved["A"]["Mach"].value == pytest.approx(-80, abs=4)
+    assert found.moved["Mach"]["Mach"].value == pytest.approx(40, abs=4)
+    assert found.moved["A"]["A"].low < found.moved["A"]["A"].value < found.moved["A"]["A"].high
+    assert found.reached["A"] == {"high": 100, "low": 100}
+    assert found.correlations["A"]["Mach"] < -0.95
+    assert found.columns["score difference"].value == pytest.approx(60, abs=4)
+    assert (found.items, found.statements) == (24, 8)
+
+
+def test_all_variance_of_a_steady_respondent_is_of_items(found: ItemEvaluation) -> None:
+    shares = found.components["A"].shares
+    assert shares["statement", "item"] + shares["statement",] == pytest.approx(1)
+    assert found.errors["A"] > 0
+    need = found.needed["A"]
+    assert need is not None
+    assert need["template"] == 1
+
+
+def test_choosing_by_place_is_seen_as_order_sensitivity() -> None:
+    def first(question: Question) -> int:
+        return question.labels.index(min(question.labels))
+
+    found = evaluate_items(ScriptedRespondent(first), BANK, generate=False)
+    order = found.sensitivity["order"]
+    # In a Williams square each option stands first once, so any two orders choose differently.
+    assert order.option.value == 100
+    assert order.corrected.value > 0.9
+    # Two of the six pairs of orders put options of one side first.
+    assert order.side.value == pytest.approx(100 * 4 / 6)
+    assert found.columns["score difference"].value == 0
+    assert math.isnan(found.columns["refusal, generated"].value)
+    assert found.columns["refusal, generated"].reason
+
+
+def test_answers_that_cannot_be_read_are_counted() -> None:
+    def mute(question: Question) -> list[float] | None:
+        return None if question.reading == "generation" else [0.25] * 4
+
+    found = evaluate_items(ScriptedRespondent(mute), BANK)
+    assert found.columns["refusal, generated"].value == 100
+    assert found.columns["refusal, generated"].low > 80
+    assert found.refused.value == 100
+
+
+def test_likert_inventories_take_the_same_columns() -> None:
+    inventory = load_inventory("mini-ipip-20")
+    found = evaluate_items(ScriptedRespondent(lambda q: 3), inventory)
+    assert found.columns["order sensitivity"].value == 0
+    assert math.isnan(found.columns["paraphrase sensitivity"].value)
+    assert "one form only" in found.columns["paraphrase sensitivity"].reason
+    assert set(found.moved) == set("NEOAC")
+
+
+def test_items_that_say_the_same_are_not_diverse() -> None:
+    inventory = load_inventory("mini-ipip-20")
+    first = {item.trait: item.text for item in reversed(inventory.items)}
+    same = inventory.model_copy(
+        update={
+            "items": tuple(
+                item.model_copy(update={"text": first[item.trait]}) for item in inventory.items
+            )
+        }
+    )
+    assert item_diversity(same).value == pytest.approx(0, abs=1e-9)
+    assert 50 < item_diversity(inventory).value <= 100
+
+
+def test_traits_without_a_persona_are_refused() -> None:
+    other = BANK.model_copy(
+        update={
+            "traits": (Trait(code="X", name="X"),),
+            "items": tuple(i.model_copy(update={"trait": "X"}) for i in BANK.items),
+        }
+    )
+    with pytest.raises(ResponsesError, match="measures none of the Big Five or the dark triad"):
+        evaluate_items(ScriptedRespondent(steady), other)
