@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +39,17 @@ def test_names_are_sorted_and_the_same_everywhere() -> None:
 @pytest.mark.parametrize("name", allport.__all__)
 def test_every_public_name_is_there(name: str) -> None:
     assert getattr(allport, name) is not None
+
+
+ROOMS = sorted(m.name for m in pkgutil.iter_modules(allport.__path__) if m.ispkg)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_public_name_is_also_a_module_of_its_room(room: str) -> None:
+    # Importing the module would put it in the place of what the room gives under that name.
+    package = importlib.import_module(f"allport.{room}")
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    assert not modules & set(getattr(package, "__all__", ()))
 
 
 def test_unknown_names_are_refused() -> None:

@@ -24,7 +24,7 @@ from allport.alignment import (
     save_alignment,
     trainable_copy,
 )
-from allport.alignment.fitting_answers import fitting_answers
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.corpora import simulate_people
 from allport.models import TransformersModel, load_model, parse_choice
 from allport.personas import Person, read_person

@@ -33,7 +33,7 @@ from allport.alignment import (
     sign_flipped,
 )
 from allport.alignment.adapters import LowRank
-from allport.alignment.fitting_answers import fitting_answers
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.errors import AlignmentError, ModelError, UsageError
 from allport.inventories import Inventory, load_inventory
 from allport.models.identity import parameters_hash

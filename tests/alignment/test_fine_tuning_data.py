@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from allport.alignment import answer_examples
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.alignment.fine_tuning_data import preference_rows, supervised_rows
-from allport.alignment.fitting_answers import fitting_answers
 from allport.errors import InventoryError, ModelError, UsageError
 from allport.inventories import load_inventory
 from allport.models.transformers_model import TransformersModel

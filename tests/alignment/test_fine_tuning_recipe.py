@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from allport.alignment import answer_examples, load_alignment
-from allport.alignment.fitting_answers import fitting_answers
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.models.transformers_model import TransformersModel
 from allport.personas import Person, write_person
 

@@ -155,7 +155,7 @@ def test_inventories_are_judged_side_by_side(allport: Any, neutral: ScriptedResp
     assert first["columns"]["score difference"]["value"] == 0
     assert set(first["components"]["E"]["variances"]) >= {"item", "item x order"}
     assert Path("judged", "items.json").is_file()
-    # 12 plain conditions, 10 personas in 2 orders, one generated; the second command read them back.
+    # 12 plain conditions, 10 personas x 2 orders, one generated; the second command asks nothing.
     assert sum(neutral.asked.values()) == (20 + 50) * (12 + 20 + 1)
 
 

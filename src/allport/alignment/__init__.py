@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from allport.alignment.adapters import AdapterPart, adapter_from_state
     from allport.alignment.alignment import Alignment, AlignmentPart, compose
     from allport.alignment.alignment_folder import load_alignment, save_alignment
+    from allport.alignment.answers_to_fit import FittingAnswers, fitting_answers
     from allport.alignment.asked_answers import AskedAnswers
     from allport.alignment.caa import fit_caa
     from allport.alignment.controls import random_direction, sign_flipped
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
         trainable_copy,
     )
     from allport.alignment.fine_tuning_data import AnswerExample, answer_examples
-    from allport.alignment.fitting_answers import FittingAnswers, fitting_answers
     from allport.alignment.head_ranking import default_head_count, rank_heads
     from allport.alignment.iti import fit_iti
     from allport.alignment.methods import METHODS, fit
@@ -103,7 +103,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "AnswerExample",
         "answer_examples",
     ),
-    "fitting_answers": (
+    "answers_to_fit": (
         "FittingAnswers",
         "fitting_answers",
     ),

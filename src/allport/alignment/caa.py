@@ -16,8 +16,8 @@ import numpy as np
 
 from allport.alignment.activations import capture_contrasts
 from allport.alignment.alignment import Alignment, AlignmentPart, model_identity
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.alignment.contrasts import ContrastKind
-from allport.alignment.fitting_answers import fitting_answers
 from allport.alignment.pas import DEFAULT_CONTRASTS, fit_record
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import SteeredTokens

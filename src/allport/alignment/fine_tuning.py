@@ -29,13 +29,13 @@ import numpy as np
 
 from allport.administration.progress import ProgressCallback, reporting
 from allport.alignment.adapters import AdapterPart, adapter_from_state
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.alignment.fine_tuning_data import (
     AnswerExample,
     answer_examples,
     preference_rows,
     supervised_rows,
 )
-from allport.alignment.fitting_answers import fitting_answers
 from allport.errors import ModelError, UsageError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 
 from allport.administration.design import Design
 from allport.administration.planning import plan
-from allport.alignment.fitting_answers import FittingAnswers
+from allport.alignment.answers_to_fit import FittingAnswers
 from allport.errors import ModelError
 
 if TYPE_CHECKING:

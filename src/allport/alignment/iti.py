@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from allport.alignment.activations import ContrastActivations, capture_contrasts
 from allport.alignment.alignment import Alignment
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.alignment.contrasts import ContrastKind
 from allport.alignment.displacements import Displacements
-from allport.alignment.fitting_answers import fitting_answers
 from allport.alignment.pas import DEFAULT_CONTRASTS, fit_record, heads_alignment
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import SteeredTokens

@@ -19,10 +19,10 @@ import torch
 
 from allport.alignment.activations import ContrastActivations, capture_contrasts
 from allport.alignment.alignment import Alignment, AlignmentPart, model_identity
+from allport.alignment.answers_to_fit import FittingAnswers, fitting_answers
 from allport.alignment.asked_answers import AskedAnswers
 from allport.alignment.contrasts import ContrastKind
 from allport.alignment.displacements import Displacements
-from allport.alignment.fitting_answers import FittingAnswers, fitting_answers
 from allport.alignment.population import fit_population
 from allport.alignment.projections import ModelSites, model_sites
 from allport.alignment.ridge_directions import person_displacements, prepare_ridge

@@ -15,9 +15,9 @@ import torch
 
 from allport.alignment.activations import capture_contrasts
 from allport.alignment.alignment import Alignment
+from allport.alignment.answers_to_fit import fitting_answers
 from allport.alignment.asked_answers import AskedAnswers
 from allport.alignment.displacements import Displacements
-from allport.alignment.fitting_answers import fitting_answers
 from allport.alignment.pas import fit_record, heads_alignment
 from allport.alignment.projections import model_sites
 from allport.alignment.published import (

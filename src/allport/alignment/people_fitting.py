@@ -17,10 +17,10 @@ import torch
 
 from allport.alignment.activations import capture_contrasts
 from allport.alignment.alignment import model_identity
+from allport.alignment.answers_to_fit import fitting_numbers
 from allport.alignment.asked_answers import AskedAnswers
 from allport.alignment.contrasts import ContrastKind
 from allport.alignment.expected_answers import Calibration, calibrate_response
-from allport.alignment.fitting_answers import fitting_numbers
 from allport.alignment.pas import DEFAULT_CONTRASTS
 from allport.alignment.population import Engine, fit_population, probe_displacements
 from allport.alignment.population_store import PopulationStore, open_population, write_population

@@ -15,7 +15,7 @@ import numpy as np
 
 from allport.administration.statements import statement
 from allport.alignment.alignment import Alignment
-from allport.alignment.fitting_answers import FittingAnswers, fitting_answers
+from allport.alignment.answers_to_fit import FittingAnswers, fitting_answers
 from allport.errors import ModelError, UsageError
 from allport.inventories import default_group, norm_group
 from allport.models.respondent import Message

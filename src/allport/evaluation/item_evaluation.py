@@ -131,7 +131,7 @@ def evaluate_items(
         ResponsesError: The inventory measures none of the traits that there are personas for.
     """
     templates = standard_templates(inventory)
-    forms = ("original", "paraphrase")
+    forms: tuple[str, ...] = ("original", "paraphrase")
     if not all("paraphrase" in item.forms for item in inventory.items):
         forms = ("original",)
     plain = Design(templates=tuple(templates_for(inventory)), forms=forms, seed=seed)
@@ -157,7 +157,9 @@ def evaluate_items(
         else next(iter(moved.values()))[next(iter(moved))],
         "refusal, generated": unusable,
         "refusal, labels": _mean_by_cluster(
-            100.0 * (_by_item(frame, inventory, "label_mass") < _LEAST_MASS), clusters, seed
+            np.where(_by_item(frame, inventory, "label_mass") < _LEAST_MASS, 100.0, 0.0),
+            clusters,
+            seed,
         ),
     }
     for name, factor in (("prompt", "template"), ("order", "order"), ("paraphrase", "form")):
