@@ -27,6 +27,17 @@ DOMAIN_CORRELATIONS = np.array(
         [-0.50, 0.25, 0.00, 0.40, 1.00],
     ]
 )
+DARK_TRIAD = ("Mach", "Narc", "Psych")
+DARK_ON_DOMAINS = np.array(
+    [
+        # N     E     O     A     C
+        [0.10, 0.00, 0.00, -0.50, -0.20],
+        [-0.05, 0.40, 0.10, -0.40, 0.00],
+        [-0.05, 0.10, 0.05, -0.50, -0.35],
+    ]
+)
+"""Regression of the dark triad on the domains, of the size that is published."""
+DARK_OWN_SD = 0.75
 FACETS = [f"{domain}{n}" for domain in DOMAINS for n in range(1, 7)]
 FACET_DOMAIN_SHARE = 0.55
 """Share of a facet's variance that comes from its domain."""
@@ -89,6 +100,16 @@ def sample_facets(rng: np.random.Generator, domains: Array) -> Array:
     return (
         np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(domains, 6) + np.sqrt(1 - FACET_DOMAIN_SHARE) * own
     )
+
+
+def expected_dark(domains: Array) -> Array:
+    """Dark triad levels that go with domain levels on average, SD units, shape (3,)."""
+    return DARK_ON_DOMAINS @ domains
+
+
+def sample_dark(rng: np.random.Generator, domains: Array) -> Array:
+    """Dark triad levels of a person of these domain levels, SD units, shape (3,)."""
+    return expected_dark(domains) + rng.normal(0, DARK_OWN_SD, 3)
 
 
 def literal_means(

@@ -1,6 +1,6 @@
 """Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
 
-    python recipes/embedded/train.py WORK_FOLDER [--tokens 11.5e6] [--threads 1]
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 40e6] [--threads 1]
 
 Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on.
 """
@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
+import packing
 import people
 import sequences
 import torch
@@ -22,9 +23,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
+VERSION = 2
+"""Of the recipe; written beside the weights, so that they are known for what they are."""
 CONFIG = {
-    "hidden_size": 192,
-    "intermediate_size": 512,
+    "hidden_size": 256,
+    "intermediate_size": 704,
     "num_hidden_layers": 5,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
@@ -37,7 +40,10 @@ BATCH_TOKENS = 2048
 PEAK_RATE = 1.3e-3
 PREFIX_WEIGHT = 0.3
 EVERY = 100
-WARM_UP = 0.05
+WARM_UP = 1.2e6
+"""Tokens over which the learning rate rises."""
+COOL_DOWN = 0.25
+"""Last part of training, over which it falls; a longer training goes on from before this part."""
 CHECKPOINT_SECONDS = 180
 
 
@@ -47,11 +53,10 @@ def new_model(vocabulary: int, pad: int, end: int, seed: int) -> LlamaForCausalL
     config = LlamaConfig(
         vocab_size=vocabulary, pad_token_id=pad, eos_token_id=end, bos_token_id=None, **CONFIG
     )
-    # On a CPU the backward pass of fused attention is slower than the plain one at these lengths.
-    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
+    return LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
 
 
-def collate(batch: list[sequences.TrainingSequence]) -> dict[str, torch.Tensor]:
+def collate(batch: list[packing.TrainingSequence]) -> dict[str, torch.Tensor]:
     """Pad sequences into tensors.
 
     Tokens and positions (B, T), additive mask (B, 1, T, T), and the n targets of all sequences:
@@ -93,15 +98,15 @@ def _followed_in_prefix(branch: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def batches(
-    maker: sequences.SequenceMaker, step: int, progress: float
+    maker: sequences.SequenceMaker, step: int, seen: float
 ) -> list[dict[str, torch.Tensor]]:
     """The sequences of one step, split by length into two or three tensors of little padding."""
-    drawn: list[sequences.TrainingSequence] = []
+    drawn: list[packing.TrainingSequence] = []
     seed = step * 1000
     while sum(len(s.tokens) for s in drawn) < BATCH_TOKENS:
-        drawn.append(maker.draw(seed + len(drawn), progress))
+        drawn.append(maker.draw(seed + len(drawn), seen))
     drawn.sort(key=lambda s: len(s.tokens))
-    groups: list[list[sequences.TrainingSequence]] = [[]]
+    groups: list[list[packing.TrainingSequence]] = [[]]
     for s in drawn:
         if groups[-1] and len(s.tokens) > 1.35 * len(groups[-1][0].tokens):
             groups.append([])
@@ -130,22 +135,26 @@ def losses_of(
     p = batch["probabilities"]
     excess = torch.xlogy(p, p).sum() - (p * answers.log_softmax(-1).gather(1, batch["ids"])).sum()
     following = batch["tokens"].flatten()[batch["prefix"] + 1]
-    return excess, torch.nn.functional.cross_entropy(prefix, following)
+    # Exercises that nobody in particular is asked may have no prefix to read.
+    reading = torch.nn.functional.cross_entropy(prefix, following, reduction="sum")
+    return excess, reading / max(1, len(following))
 
 
-def rate(progress: float) -> float:
-    """Learning rate: linear warm-up, then a cosine down to a hundredth."""
-    if progress < WARM_UP:
-        return PEAK_RATE * (progress / WARM_UP + 0.01)
-    along = (progress - WARM_UP) / (1 - WARM_UP)
-    return PEAK_RATE * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, along))))
+def rate(seen: float, budget: float) -> float:
+    """Learning rate: a linear rise, a plateau, and a linear fall to a hundredth.
+
+    Through the plateau it does not depend on the budget, so that a training can be prolonged from
+    the checkpoint kept there.
+    """
+    left = (budget - seen) / (COOL_DOWN * budget)
+    return PEAK_RATE * max(0.01, min(1.0, seen / WARM_UP + 0.01, left))
 
 
 def main() -> None:
     """Train, with checkpoints, until the token budget is spent; write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokens", type=float, default=11.5e6)
+    parser.add_argument("--tokens", type=float, default=40e6)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -154,7 +163,7 @@ def main() -> None:
     if not (folder / "tokenizer.json").exists():
         train_tokenizer.main(folder)
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    pad, end = tokenizer.token_to_id(train_tokenizer.PAD), tokenizer.token_to_id(sequences.END)
+    pad, end = tokenizer.token_to_id(train_tokenizer.PAD), tokenizer.token_to_id(packing.END)
     model = new_model(tokenizer.get_vocab_size(), pad, end, options.seed)
     for layer in model.model.layers:
         # Fusing the element-wise steps is worth a factor of 1.6 here, for a minute of compiling.
@@ -180,10 +189,9 @@ def main() -> None:
     started = saved = time.monotonic()
     began, excess, targets, reading = seen, 0.0, 0, 0.0
     while seen < options.tokens:
-        progress = seen / options.tokens
         for group in optimizer.param_groups:
-            group["lr"] = rate(progress)
-        parts = batches(maker, step + options.seed * 10_000_000, progress)
+            group["lr"] = rate(seen, options.tokens)
+        parts = batches(maker, step + options.seed * 10_000_000, seen)
         total = sum(len(part["flat"]) for part in parts)
         for part in parts:
             answers, prefix = losses_of(model, part)
@@ -215,6 +223,8 @@ def main() -> None:
             excess, targets, reading = 0.0, 0, 0.0
         if time.monotonic() - saved > CHECKPOINT_SECONDS or seen >= options.tokens:
             save(model, optimizer, step, seen, folder)
+            if seen < (1 - COOL_DOWN) * options.tokens:
+                shutil.copy(folder / "checkpoint.pt", folder / "plateau.pt")
             saved = time.monotonic()
 
 
@@ -239,6 +249,8 @@ def save(
     (out / "model.safetensors").chmod(0o644)  # written private; it is to be shipped
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (out / name).write_bytes((folder / name).read_bytes())
+    made = {"recipe_version": VERSION, "tokens": seen}
+    (out / "training.json").write_text(json.dumps(made) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,16 +7,18 @@ import json
 import sys
 from pathlib import Path
 
+import conversations
+import packing
 import people
-import sequences
+import questionnaires
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from allport.administration.templates import load_templates
-from allport.personas.trait_levels import BIG_FIVE, describe_trait_levels
+from allport.evaluation.abilities import exercises
+from allport.personas.trait_levels import BIG_FIVE, DARK_TRIAD, describe_trait_levels
 
-VOCABULARY = 3072
+VOCABULARY = 4096
 PAD = "<|pad|>"
-SPECIAL = [PAD, sequences.SYSTEM, sequences.USER, sequences.ASSISTANT, sequences.END]
+SPECIAL = [PAD, packing.SYSTEM, packing.USER, packing.ASSISTANT, packing.END]
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
@@ -25,27 +27,41 @@ CHAT_TEMPLATE = (
 
 
 def texts() -> list[str]:
-    """Every piece of text that training sequences are made of."""
+    """What questionnaires are made of, exercises, and everyday English from some situations.
+
+    A word that is in none of these is written in pieces.
+    """
     bank = people.item_bank()
     lines: list[str] = []
     for template, scale in itertools.product(
-        load_templates().values(), range(len(sequences.SCALES))
+        questionnaires.TEMPLATES, range(len(questionnaires.SCALES))
     ):
-        inventory = sequences.scaled_inventory(scale)
+        inventory = questionnaires.scaled_inventory(scale)
         order = list(range(len(inventory.scale)))
         for item in bank.items:
             lines.append(template.render(inventory, item, order).text)
-    for level, code in itertools.product(range(-4, 5), BIG_FIVE):
+    for level, code in itertools.product(range(-4, 5), [*BIG_FIVE, *DARK_TRIAD]):
         lines += 20 * [describe_trait_levels({code: (level / 4, range(6))})]
-    for item, word in itertools.product(bank.items, sequences.SCALES[0]):
+    for item, word in itertools.product(bank.items, questionnaires.SCALES[0]):
         lines.append(f"{(item.text or '').rstrip('.')}: {word}\n")
+    for kind in ("sums", "copying", "spelling", "sorting", "recall"):
+        lines += [f"{e.question} {e.answer}" for e in exercises(kind)[:400] if not e.held_out]
+    for item in conversations.situations():
+        if item.trait in ("O", "C"):
+            lines += 4 * [item.text or "", *item.forms.values(), *(o.text for o in item.options)]
     return lines
 
 
 def main(folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json into the folder."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        # A number is read digit by digit, as sums need it.
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -59,7 +75,7 @@ def main(folder: Path) -> None:
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "pad_token": PAD,
-        "eos_token": sequences.END,
+        "eos_token": packing.END,
         "model_max_length": 2048,
         "clean_up_tokenization_spaces": False,
         "chat_template": CHAT_TEMPLATE,

@@ -1,0 +1,178 @@
+"""Questionnaires in training: items as branches of one question, and lists of answers."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+
+import numpy as np
+import people
+from packing import ASSISTANT, END, SYSTEM, USER, Ids, TrainingSequence
+from people import Array
+from speakers import TEXTS, Speaker
+
+from allport.administration.statements import statement
+from allport.administration.templates import load_templates
+from allport.evaluation.abilities import is_held_out
+from allport.inventories import load_inventory
+from allport.inventories.inventory import Inventory, Option
+
+SCALES: tuple[tuple[str, ...], ...] = (
+    (
+        "Very Inaccurate",
+        "Moderately Inaccurate",
+        "Neither Accurate nor Inaccurate",
+        "Moderately Accurate",
+        "Very Accurate",
+    ),
+    (
+        "Disagree strongly",
+        "Disagree a little",
+        "Neither agree nor disagree",
+        "Agree a little",
+        "Agree strongly",
+    ),
+    ("Strongly disagree", "Disagree", "Neutral", "Agree", "Strongly agree"),
+    ("Not at all", "Slightly", "Moderately", "Mostly", "Completely"),
+    ("Never true", "Rarely true", "Sometimes true", "Often true", "Always true"),
+    ("False", "Mostly false", "Mostly true", "True"),
+    ("No", "Yes"),
+)
+"""Response scales, least agreement first. The first is the shipped inventories' own."""
+TEMPLATES = tuple(load_templates().values())
+TEMPLATE_SHARES = (0.18, 0.18, 0.12, 0.18, 0.18, 0.16)
+LIST_SPREAD = 0.75
+
+
+@cache
+def scaled_inventory(scale: int) -> Inventory:
+    """The longest shipped inventory, answered on one of SCALES."""
+    options = tuple(Option(text=t, value=i) for i, t in enumerate(SCALES[scale], start=1))
+    return load_inventory("ipip-neo-300").model_copy(update={"scale": options})
+
+
+@cache
+def every_paraphrase() -> dict[str, tuple[str, ...]]:
+    """Other wordings by item text."""
+    written = tomllib.loads((TEXTS / "paraphrases.toml").read_text("utf-8"))["paraphrases"]
+    return {text: tuple(forms) for text, forms in written.items()}
+
+
+@cache
+def paraphrases() -> dict[str, tuple[str, ...]]:
+    """Other wordings by item text; a fixed fifth of the items has none in training."""
+    return {t: () if is_held_out(t) else forms for t, forms in every_paraphrase().items()}
+
+
+class Questionnaires:
+    """Writes items into training sequences."""
+
+    def __init__(self, ids: Ids, bank: people.ItemBank) -> None:
+        self.ids = ids
+        self.bank = bank
+        self._questions: dict[tuple[int, int, bool, str], tuple[list[int], tuple[str, ...]]] = {}
+
+    def ask(
+        self,
+        rng: np.random.Generator,
+        sequence: TrainingSequence,
+        speaker: Speaker,
+        means: Array,
+        asked: people.NDArray[np.intp],
+        *,
+        told_share: float,
+        own_scale_share: float,
+        paraphrased_share: float,
+    ) -> None:
+        """Add branches that ask some of these items under one template, scale and order.
+
+        A statement that names the answer to choose teaches where each answer stands in the list,
+        whatever the order; without that nothing else can be said.
+        """
+        template = int(rng.choice(len(TEMPLATES), p=TEMPLATE_SHARES))
+        after = TEMPLATES[template].name == "options-after"
+        scale = int(rng.integers(1, len(SCALES))) if rng.random() < own_scale_share else 0
+        reverse = bool(rng.random() < 0.5)
+        count = int(rng.integers(3, 6)) if after else int(rng.integers(16, 25))
+        questions, answers = [], []
+        for index in (int(i) for i in rng.permutation(asked)[:count]):
+            if rng.random() < told_share:
+                option = int(rng.integers(len(SCALES[scale])))
+                text = f"Choose this answer: {SCALES[scale][option]}."
+                p = np.eye(len(SCALES[scale]))[option]
+            else:
+                text = self.text(rng, index, paraphrased_share)
+                p = people.answer_distribution(means[index], len(SCALES[scale]), speaker.spread)
+            tokens, labels = self._question(template, scale, reverse, text)
+            questions.append(tokens)
+            answers.append(
+                ([self.ids(label + END) for label in labels], p, int(rng.choice(len(labels), p=p)))
+            )
+        sequence.branch_off(questions, answers)
+
+    def text(self, rng: np.random.Generator, index: int, paraphrased_share: float) -> str:
+        """An item's text, or now and then another wording of it."""
+        text = self.bank.items[index].text or ""
+        if rng.random() >= paraphrased_share:
+            return text
+        forms = paraphrases()[text]
+        return str(rng.choice(forms)) if forms else text
+
+    def list_answers(
+        self,
+        rng: np.random.Generator,
+        sequence: TrainingSequence,
+        means: Array,
+        listed: people.NDArray[np.intp],
+        paraphrased_share: float,
+    ) -> None:
+        """Write a persona of item: answer lines, each answer a target."""
+        words = SCALES[0]
+        sequence.extend(self.ids(f"{SYSTEM}You are a person who described yourself like this.\n"))
+        for index in listed:
+            text = self.text(rng, int(index), paraphrased_share)
+            sequence.extend(self.ids(text.rstrip(".") + ":"))
+            p = people.answer_distribution(means[index], len(words), LIST_SPREAD)
+            drawn = int(rng.choice(len(words), p=p))
+            answers = [self.ids(f" {word}\n") for word in words]
+            sequence.supervise(answers, p, drawn)
+            sequence.extend(answers[drawn])
+        # The list ends with the turn, not with one more line.
+        sequence.tokens[-1:] = self.ids(END)
+        sequence.targets[-1] = (sequence.targets[-1][0], self.ids(END), [1.0])
+
+    def describe_answers(
+        self,
+        rng: np.random.Generator,
+        sequence: TrainingSequence,
+        means: Array,
+        listed: people.NDArray[np.intp],
+    ) -> None:
+        """Write a persona of statements under what was said of them, as the rule-written prompt."""
+        said: dict[int, list[str]] = {}
+        for index in listed:
+            p = people.answer_distribution(means[index], 5, LIST_SPREAD)
+            text = self.text(rng, int(index), 0.0)
+            said.setdefault(int(rng.choice(5, p=p)), []).append(statement(text, "I", "second"))
+        paragraphs = [
+            f"{SCALES[0][option]} of you: {' '.join(said[option])}"
+            for option in (4, 3, 1, 0)
+            if option in said
+        ]
+        lines = ["This is what you are like.", *paragraphs, "Answer as this person."]
+        sequence.extend(self.ids(SYSTEM + "\n".join(lines) + END))
+
+    def _question(
+        self, template: int, scale: int, reverse: bool, text: str
+    ) -> tuple[list[int], tuple[str, ...]]:
+        key = (template, scale, reverse, text)
+        if key not in self._questions:
+            inventory = scaled_inventory(scale)
+            item = inventory.items[0].model_copy(update={"text": text})
+            order = list(range(len(inventory.scale)))
+            rendered = TEMPLATES[template].render(
+                inventory, item, order[::-1] if reverse else order
+            )
+            tokens = self.ids.tokenizer.encode(USER + rendered.text + END + ASSISTANT).ids
+            self._questions[key] = (tokens, rendered.labels)
+        return self._questions[key]
