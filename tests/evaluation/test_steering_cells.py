@@ -11,7 +11,6 @@ from allport.evaluation import (
     BenchmarkPeople,
     measure_side_effects,
     plan_cells,
-    random_direction,
     run_person_benchmark,
     steering_methods,
 )
@@ -98,26 +97,6 @@ def test_whoever_is_not_in_the_store_is_named_before_anything_is_asked(
 ) -> None:
     with pytest.raises(ResponsesError, match="no person p99"):
         steering_methods(tiny, store, ["p0", "p99"])
-
-
-def test_a_random_direction_adds_as_much_at_the_same_heads(
-    tiny: Any, people: BenchmarkPeople, store: Any
-) -> None:
-    from allport.alignment.people_alignments import StoredAlignments
-
-    stored = StoredAlignments(store)
-    own = stored.alignment("p1")
-    drawn = random_direction(own, seed=5)
-    for before, after in zip(own.parts, drawn.parts, strict=True):
-        assert before.strength == after.strength
-        for layer, vector in before.vectors.items():
-            other = after.vectors[layer]
-            assert np.linalg.norm(other) == pytest.approx(np.linalg.norm(vector), rel=1e-5)
-            assert np.array_equal(other == 0, vector == 0)
-            assert not np.allclose(other, vector)
-    assert random_direction(own, seed=5).content_hash == drawn.content_hash
-    assert random_direction(own, seed=6).content_hash != drawn.content_hash
-    assert random_direction(stored.alignment("p2"), seed=5).content_hash != drawn.content_hash
 
 
 def test_fluency_is_measured_under_every_alignment(

@@ -96,7 +96,7 @@ if TYPE_CHECKING:
         neutral_texts,
         word_log_probabilities,
     )
-    from allport.evaluation.steering_cells import random_direction, steering_methods
+    from allport.evaluation.steering_cells import steering_methods
 
 # numpy, polars and scipy are imported with the first name that needs them, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
@@ -203,10 +203,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "neutral_texts",
         "word_log_probabilities",
     ),
-    "steering_cells": (
-        "random_direction",
-        "steering_methods",
-    ),
+    "steering_cells": ("steering_methods",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -272,7 +269,6 @@ __all__ = [
     "plan_cells",
     "prefer",
     "published_errors",
-    "random_direction",
     "rate_fit",
     "rate_level",
     "run_person_benchmark",

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from allport.evaluation.person_cells import PersonMethod
-from allport.files import sha256_of
 
 if TYPE_CHECKING:
-    from allport.alignment.alignment import Alignment
-    from allport.alignment.people_alignments import StoredAlignments
     from allport.alignment.population_store import PopulationStore
     from allport.models.transformers_model import TransformersModel
 
-__all__ = ["random_direction", "steering_methods"]
+__all__ = ["steering_methods"]
 
 STEERING: Final = "steering"
 SIGN_FLIPPED: Final = "sign-flipped"
@@ -48,6 +42,7 @@ def steering_methods(
         ResponsesError: Somebody is not in the store, or was excluded when it was fitted.
         AlignmentError: The store was made for another model.
     """
+    from allport.alignment.controls import random_direction
     from allport.alignment.people_alignments import PeopleAlignments, StoredAlignments
 
     stored = StoredAlignments(store)
@@ -72,27 +67,3 @@ def steering_methods(
             respondent = model.aligned(alignments)
             methods.append(PersonMethod.of_respondent(name, respondent, with_prompts=False))
     return methods
-
-
-def random_direction(alignment: Alignment, seed: int = 0) -> Alignment:
-    """An alignment that adds as much at the same places in a random direction.
-
-    In each layer the numbers that are not zero (those of the heads that are steered) become normal
-    deviates of the same length together.
-
-    Args:
-        alignment: To somebody.
-        seed: Together with the name and the layer it chooses the direction.
-    """
-    parts = []
-    for number, part in enumerate(alignment.parts):
-        vectors = {}
-        for layer, vector in part.vectors.items():
-            digest = sha256_of(f"{seed} {alignment.name} {number} {layer}")
-            drawn = np.random.default_rng(int(digest[:16], 16)).normal(size=vector.shape)
-            drawn[vector == 0] = 0.0
-            length = float(np.linalg.norm(drawn)) or 1.0
-            scaled = drawn * (float(np.linalg.norm(vector)) / length)
-            vectors[layer] = scaled.astype(np.float32)
-        parts.append(replace(part, vectors=vectors))
-    return replace(alignment, method=f"{alignment.method}, random", parts=tuple(parts))
