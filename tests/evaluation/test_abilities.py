@@ -1,14 +1,14 @@
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from allport.evaluation import ability_scores, exercise_kinds, exercises, is_held_out
-from allport.models.respondent import Message
+from allport.models.respondent import Message, Question, Response
+from allport.models.scripted import ScriptedRespondent
 
 KINDS = ("sums", "copying", "spelling", "sorting", "recall", "facts", "yes-no")
 
@@ -43,38 +43,37 @@ def test_the_answers_are_right() -> None:
     assert answers.count("yes") == answers.count("no") == len(answers) / 2
 
 
-class Writes:
-    """Writes the same way in every chat."""
+def writes(how: Callable[[str], str | None]) -> ScriptedRespondent:
+    """A respondent that writes the same after the same question."""
 
-    def __init__(self, how: Any) -> None:
-        self.how = how
-        self.asked: list[Sequence[Message]] = []
+    def answer(q: Question) -> Response:
+        text = how(q.messages[-1].content)
+        return Response(q.item, q.condition, None, None, math.nan, unparsable=True, text=text)
 
-    def generate(self, chats: Sequence[Sequence[Message]], **options: Any) -> list[Any]:
-        self.asked += chats
-        return [SimpleNamespace(text=self.how(chat[-1].content)) for chat in chats]
+    return ScriptedRespondent(answer)
 
 
 def test_right_answers_count_however_they_are_dressed_up() -> None:
     known = {e.question: e.answer for kind in KINDS for e in exercises(kind)}
     for how in (known.get, lambda q: f" {known[q].capitalize()}.\n"):
-        scores = ability_scores(Writes(how), n_per_kind=10)  # type: ignore[arg-type]  # writes only
+        scores = ability_scores(writes(how), n_per_kind=10)
         assert set(scores) == {*KINDS, "all"}
         assert all(score.value == 1 for score in scores.values())
         assert 0.6 < scores["sums"].low < scores["all"].low < 1
-    wrong = Writes(lambda question: "I do not know")
-    scores = ability_scores(wrong, "You are a person.", n_per_kind=10)  # type: ignore[arg-type]
+    wrong = writes(lambda question: "I do not know")
+    scores = ability_scores(wrong, "You are a person.", person="p1", n_per_kind=10)
     assert all(score.value == 0 for score in scores.values())
-    assert all(chat[0] == Message("system", "You are a person.") for chat in wrong.asked)
-    asked = [chat[-1].content for chat in wrong.asked]
+    assert all(q.messages[0] == Message("system", "You are a person.") for q in wrong.asked)
+    assert {q.condition.persona for q in wrong.asked} == {"p1"}
+    asked = [q.messages[-1].content for q in wrong.asked]
     assert len(asked) == len(set(asked)) == 70
     assert all(is_held_out(question) for question in asked)
 
 
 def test_half_right_is_half() -> None:
     known = {e.question: e.answer for kind in KINDS for e in exercises(kind)}
-    half = Writes(lambda q: known[q] if "plus" in q or "capital" in q else "?")
-    scores = ability_scores(half, n_per_kind=30)  # type: ignore[arg-type]  # writes only
+    half = writes(lambda q: known[q] if "plus" in q or "capital" in q else "?")
+    scores = ability_scores(half, n_per_kind=30)
     assert 0 < scores["sums"].value < 1
     assert scores["copying"].value == 0
     assert scores["sums"].low < scores["sums"].value < scores["sums"].high

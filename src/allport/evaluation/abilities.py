@@ -18,8 +18,7 @@ from types import MappingProxyType
 
 from scipy.stats import binomtest
 
-from allport.models.respondent import Message, Respondent
-from allport.models.writing import write_texts
+from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
 
 __all__ = ["Exercise", "ability_scores", "exercise_kinds", "exercises", "is_held_out"]
@@ -134,6 +133,7 @@ def ability_scores(
     respondent: Respondent,
     system: str = "",
     *,
+    person: str = "",
     n_per_kind: int = 40,
     seed: int = 0,
 ) -> Mapping[str, Estimate]:
@@ -145,6 +145,7 @@ def ability_scores(
     Args:
         respondent: Who answers, aligned or not.
         system: System text that stands before, if any.
+        person: In whose place it is asked, where respondents differ by person.
         n_per_kind: Exercises of each kind, drawn from the held-out fifth.
         seed: Of the draw.
 
@@ -157,8 +158,23 @@ def ability_scores(
         pool = [e for e in exercises(kind) if e.held_out]
         asked += rng.sample(pool, min(n_per_kind, len(pool)))
     lead = (Message("system", system),) if system else ()
-    chats = [(*lead, Message("user", e.question)) for e in asked]
-    texts = write_texts(respondent, chats, max_new_tokens=24, seed=seed)
+    condition = Condition(template="exercise", order="forward", persona=person)
+    questions = [
+        Question(
+            item=number,
+            condition=condition,
+            messages=(*lead, Message("user", exercise.question)),
+            cue="",
+            # Nothing is chosen; the labels are there because every question has some.
+            labels=("A", "B"),
+            options=("A", "B"),
+            reading="generation",
+            seed=seed + number,
+        )
+        for number, exercise in enumerate(asked, start=1)
+    ]
+    said = {response.item: response.text or "" for response in respondent.answer(questions)}
+    texts = [said[question.item] for question in questions]
     right = [_plain(t) == _plain(e.answer) for t, e in zip(texts, asked, strict=True)]
     scores = {
         kind: _share([r for r, e in zip(right, asked, strict=True) if e.kind == kind])

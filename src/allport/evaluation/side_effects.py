@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allport.errors import ModelError
+from allport.evaluation.abilities import ability_scores
 from allport.evaluation.person_cells import CellPlan
 from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
-from allport.psychometrics.intervals import bootstrap
+from allport.psychometrics.intervals import bootstrap, mean_interval
 
 __all__ = [
     "NeutralText",
@@ -103,20 +104,21 @@ def word_log_probabilities(
 
 
 def measure_side_effects(
-    model: Respondent, cells: Sequence[CellPlan], people: Sequence[str]
-) -> dict[str, Mapping[str, Estimate]]:
-    """Fluency on neutral text in every cell, over some people.
+    model: Respondent, cells: Sequence[CellPlan], people: Sequence[str], *, tasks: int = 4
+) -> dict[str, dict[str, Estimate]]:
+    """Fluency on neutral text and small tasks done rightly in every cell, over some people.
 
     Args:
         model: A local model.
         cells: Ways of asking; see `plan_cells`.
         people: Ids of the people in whose place it is measured.
+        tasks: Exercises of each kind that are put in the place of each person; 0 for none.
 
     Raises:
         ModelError: The model gives no full probabilities.
     """
     plain = word_log_probabilities(model)
-    found = {}
+    found: dict[str, dict[str, Estimate]] = {}
     for cell in cells:
         rows = [
             word_log_probabilities(
@@ -124,8 +126,27 @@ def measure_side_effects(
             )
             for person in (people if cell.differs_by_person else ())
         ]
-        found[cell.name] = fluency(np.stack(rows) if rows else plain[None], plain)
+        found[cell.name] = dict(fluency(np.stack(rows) if rows else plain[None], plain))
+        if tasks:
+            asked = people if cell.differs_by_person else people[:1]
+            found[cell.name]["tasks done rightly"] = _tasks_done(model, cell, asked, tasks)
     return found
+
+
+def _tasks_done(model: Respondent, cell: CellPlan, people: Sequence[str], tasks: int) -> Estimate:
+    """Share of exercises done rightly, the same ones in the place of everybody."""
+    shares = [
+        ability_scores(
+            cell.respondent_for(model, person),
+            cell.system_prompt(person),
+            person=person,
+            n_per_kind=tasks,
+        )["all"]
+        for person in people
+    ]
+    if len(shares) == 1:
+        return shares[0]
+    return mean_interval([share.value for share in shares])
 
 
 def fluency(aligned: Floats, plain: Floats, *, resamples: int = 2000) -> Mapping[str, Estimate]:
