@@ -111,3 +111,21 @@ def test_held_out_answers_touch_neither_heads_nor_directions_of_their_fold() -> 
         )
         assert same == (items == np.flatnonzero(folds == 0).tolist())
     assert sorted(i for _, items in recorders[0].asked for i in items) == list(range(120))
+
+
+def test_what_helps_in_either_direction_is_not_taken() -> None:
+    """Flattening all answers helps as much with the sign turned; following the person does not."""
+    generator = torch.Generator().manual_seed(0)
+    strengths = torch.tensor([-8.0, -1.0, 0.0, 1.0, 8.0])
+    noise = 0.05 * torch.randn(5, 1, 80, generator=generator)
+    flattening = torch.tensor([0.5, 0.9, 1.0, 0.9, 0.5])[:, None, None] + noise
+    # Each direction does better on other items, and neither does better on all of them together.
+    flattening[3:] = flattening[:2].flip(0, 2)
+    assert strengths[choose_strength(flattening, strengths)].tolist() == [0.0]
+    following = torch.tensor([1.4, 1.1, 1.0, 0.8, 0.5])[:, None, None] + noise
+    assert strengths[choose_strength(following, strengths)].tolist() == [8.0]
+    # Without its opposite on the grid a strength is taken as it is.
+    assert strengths[2:][choose_strength(flattening[2:], strengths[2:])].tolist() == [8.0]
+    # With nothing but opposites one of them has to be taken.
+    both = choose_strength(flattening[[0, 4]], strengths[[0, 4]])
+    assert both.tolist() in ([0], [1])

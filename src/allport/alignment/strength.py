@@ -118,6 +118,10 @@ def choose_strength(losses: Tensor, strengths: Tensor) -> Tensor:
     the best strength's: both are taken on the same items, so what makes an item hard for
     either drops out. Of two strengths equally far from zero the one with the smaller loss is taken.
 
+    A strength can win only if the opposite one, where it is on the grid, loses more than it by over
+    a standard error. What helps in either direction (flattening all answers toward the middle, say)
+    is nothing that the model was told of the person.
+
     Args:
         losses: Held-out losses, (strengths, people, items); NaN for missing answers.
         strengths: The grid, (strengths,), in any order.
@@ -129,12 +133,34 @@ def choose_strength(losses: Tensor, strengths: Tensor) -> Tensor:
     count = answered.sum(dim=1).clamp(min=1)
     known = losses.nan_to_num(nan=0.0)
     means = known.sum(dim=2) / count
-    best = means.argmin(dim=0)
+    allowed = _beats_its_opposite(known, means, count, strengths)
+    best = means.where(allowed, torch.inf).argmin(dim=0)
     best_losses = known.gather(0, best[None, :, None].expand(1, *known.shape[1:]))
     behind = means - means.gather(0, best[None])
-    squares = (known - best_losses).square_().sum(dim=2)
-    variance = (squares - count * behind.square()).clamp(min=0) / (count - 1).clamp(min=1)
-    close = behind <= (variance / count).sqrt()
+    close = allowed & (behind <= _standard_error(known - best_losses, behind, count))
     distance = strengths.abs()[:, None].expand_as(means)
     nearest = distance.where(close, torch.inf).amin(dim=0)
     return means.where(close & (distance == nearest), torch.inf).argmin(dim=0)
+
+
+def _beats_its_opposite(known: Tensor, means: Tensor, count: Tensor, strengths: Tensor) -> Tensor:
+    """Which strengths do better than their opposites, (strengths, people); zero always does."""
+    allowed = torch.ones_like(means, dtype=torch.bool)
+    places = {round(float(s), 9): place for place, s in enumerate(strengths)}
+    for strength, place in places.items():
+        opposite = places.get(-strength)
+        if strength <= 0 or opposite is None:
+            continue
+        ahead = means[opposite] - means[place]
+        error = _standard_error(known[opposite] - known[place], ahead, count)
+        allowed[place] = ahead > error
+        allowed[opposite] = -ahead > error
+    # Without zero on the grid something has to be taken all the same.
+    return allowed | ~allowed.any(dim=0)
+
+
+def _standard_error(differences: Tensor, means: Tensor, count: Tensor) -> Tensor:
+    """Of mean differences over items, (..., people), missing answers being 0 in `differences`."""
+    squares = differences.square().sum(dim=-1)
+    variance = (squares - count * means.square()).clamp(min=0) / (count - 1).clamp(min=1)
+    return (variance / count).sqrt()
