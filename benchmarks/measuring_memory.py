@@ -13,12 +13,11 @@ from benchmarks.results import Row, summarised
 PROGRAM = """
 import resource, sys
 from allport.models import load_model, prepare_process
-from allport.personas import example_person
-from benchmarks.measuring_speed import questions_of
+from benchmarks.measuring_speed import person_of_120_answers, questions_of
 from benchmarks.reference_loops import ask_by_logits
 prepare_process()
 model = load_model("embedded")
-questions = questions_of(example_person())
+questions = questions_of(person_of_120_answers())
 if sys.argv[1] == "engine":
     list(model.answer(questions))
 else:
