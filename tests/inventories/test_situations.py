@@ -48,7 +48,7 @@ TRAIT_NAMES = set(
 
 @pytest.fixture(scope="module")
 def bank() -> Inventory:
-    return load_inventory("situations-80")
+    return load_inventory("situations-160")
 
 
 def side(item: Item, value: int) -> list[str]:
