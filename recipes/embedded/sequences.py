@@ -19,7 +19,7 @@ SHARES = {
     # Share of the sequences of each kind. Lists and talks are long; lists most of all.
     BASICS: (0.84, 0.16, 0.00, 0.00, 0.00),
     GROWN: (0.76, 0.24, 0.00, 0.00, 0.00),
-    17e6: (0.76, 0.10, 0.06, 0.04, 0.04),
+    24e6: (0.70, 0.14, 0.06, 0.06, 0.04),
     float("inf"): (0.42, 0.22, 0.15, 0.08, 0.13),
 }
 
