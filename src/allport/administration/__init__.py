@@ -6,6 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allport.administration.adaptive import (
+        ADAPTIVE_RESULT,
+        AdaptiveMeasurement,
+        AdaptiveScore,
+        measure_adaptively,
+        most_questions,
+    )
+    from allport.administration.bank_calibration import (
+        BankCalibration,
+        CalibratedTrait,
+        item_shares,
+        read_calibration,
+    )
     from allport.administration.comparing import Comparison, Difference, compare
     from allport.administration.design import Design
     from allport.administration.measuring import measure
@@ -40,6 +53,19 @@ if TYPE_CHECKING:
 
 # Polars, rich and SQLite are imported with the first name that needs them, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
+    "adaptive": (
+        "ADAPTIVE_RESULT",
+        "AdaptiveMeasurement",
+        "AdaptiveScore",
+        "measure_adaptively",
+        "most_questions",
+    ),
+    "bank_calibration": (
+        "BankCalibration",
+        "CalibratedTrait",
+        "item_shares",
+        "read_calibration",
+    ),
     "comparing": (
         "Comparison",
         "Difference",
@@ -94,8 +120,13 @@ _HOMES: dict[str, tuple[str, ...]] = {
 }
 
 __all__ = [
+    "ADAPTIVE_RESULT",
     "SCHEMA",
+    "AdaptiveMeasurement",
+    "AdaptiveScore",
     "Answers",
+    "BankCalibration",
+    "CalibratedTrait",
     "Comparison",
     "Design",
     "Difference",
@@ -115,12 +146,16 @@ __all__ = [
     "answers",
     "compare",
     "find_runs",
+    "item_shares",
     "load_templates",
     "measure",
+    "measure_adaptively",
+    "most_questions",
     "option_probabilities",
     "permutation",
     "plan",
     "profile",
+    "read_calibration",
     "read_responses",
     "read_run",
     "read_templates",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -24,7 +24,10 @@ from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question, Respondent, Response
 from allport.personas.persona import Persona
 
-__all__ = ["measure"]
+__all__ = ["Rounds", "ask_in_rounds", "measure"]
+
+Rounds = Callable[[Mapping[QuestionKey, Response]], Iterable[Sequence[Question]]]
+"""Given the answers, which grow as they come, the questions to put, one list after the other."""
 
 # Probabilities in bfloat16 sum to 1 within its rounding.
 _SUM_TOLERANCE = 1e-2
@@ -78,27 +81,71 @@ def measure(
         templates,
         questions,
     )
+    return ask_in_rounds(
+        respondent,
+        record,
+        lambda _: (questions,),
+        run_folder,
+        most=len(questions),
+        progress=progress,
+    )
+
+
+def ask_in_rounds(
+    respondent: Respondent,
+    record: RunRecord,
+    rounds: Rounds,
+    run_folder: Path | str | None = None,
+    *,
+    most: int,
+    progress: ProgressCallback | Literal["bar"] | None = "bar",
+) -> Run:
+    """Put one list of questions after the other, each but for those that are answered already.
+
+    Args:
+        respondent: Who answers.
+        record: What the run is; a run folder that holds another is refused.
+        rounds: The questions of a round may hang on the answers to those before.
+        run_folder: Where the run is kept; in memory only by default.
+        most: How many questions the rounds put at most.
+        progress: See `measure`.
+
+    Raises:
+        ModelError: The respondent cannot be asked, or answers what was not asked.
+        RunError: See `measure`.
+    """
     with contextlib.ExitStack() as resources:
         store = None
         answered: dict[QuestionKey, Response] = {}
         if run_folder is not None:
             store = resources.enter_context(RunStore(run_folder, record))
             answered = store.responses()
-        pending = {question_key(q): q for q in questions if question_key(q) not in answered}
-        asked = len(pending)
+        before = len(answered)
         started = now()
         try:
-            if pending:
-                _ask(respondent, pending, answered, len(questions), store, progress)
+            with contextlib.ExitStack() as bar:
+                report: Callable[[int], None] | None = None
+                for questions in rounds(answered):
+                    pending = {
+                        question_key(q): q for q in questions if question_key(q) not in answered
+                    }
+                    if not pending:
+                        continue
+                    if report is None:
+                        report = bar.enter_context(
+                            reporting(progress, respondent.name, len(answered), most)
+                        )
+                    _ask(respondent, pending, answered, most, store, report)
         except KeyboardInterrupt:
-            raise RunError(_interrupted(len(answered), len(questions), store)) from None
+            raise RunError(_interrupted(len(answered), most, store)) from None
         except ModelError as error:
             if store is not None and answered:
-                error.add_note(_kept(len(answered), len(questions), store))
+                error.add_note(_kept(len(answered), most, store))
             raise
         finally:
             if store is not None and isinstance(respondent, _Observes):
                 store.note_observed(respondent.observed())
+        asked = len(answered) - before
         responses = frame_of(record, answered)
         if store is None:
             finished = dataclasses.replace(record, started=started, finished=now())
@@ -118,12 +165,11 @@ def _ask(
     answered: dict[QuestionKey, Response],
     total: int,
     store: RunStore | None,
-    progress: ProgressCallback | Literal["bar"] | None,
+    report: Callable[[int], None],
 ) -> None:
     """Put the pending questions; move each from `pending` to `answered` as its answer comes."""
     name = respondent.name
     with contextlib.ExitStack() as resources:
-        report = resources.enter_context(reporting(progress, name, len(answered), total))
         responses = respondent.answer(list(pending.values()))
         if isinstance(responses, Generator):
             # Whatever it holds (threads, connections, caches) is let go at once on an error.

@@ -66,7 +66,9 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether every question of the design has its response."""
+        """Whether every question has its response: of the design, or of those chosen adaptively."""
+        if self.record.adaptive is not None:
+            return self.record.finished is not None
         return self.responses.height == self.record.questions
 
     @property

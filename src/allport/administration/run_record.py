@@ -74,6 +74,9 @@ class RunRecord:
     finished: str | None = None
     """When the last answer came; None while the run is not complete. Times are UTC, ISO 8601."""
     sessions: tuple[Session, ...] = field(default=())
+    adaptive: Mapping[str, Any] | None = None
+    """By which rule items are chosen where only some of the questions are put; None where all
+    are."""
 
     @classmethod
     def of(
@@ -145,6 +148,7 @@ class RunRecord:
                 started=content["started"],
                 finished=content["finished"],
                 sessions=tuple(Session(**session) for session in content["sessions"]),
+                adaptive=content.get("adaptive"),
             )
         except FileNotFoundError:
             raise RunError(f"{path.parent} is no run folder; it has no {path.name}.") from None
@@ -175,6 +179,7 @@ class RunRecord:
             "personas": dict(self.personas),
             "templates": {name: dict(fields) for name, fields in self.templates.items()},
             "questions_hash": self.questions_hash,
+            **({} if self.adaptive is None else {"adaptive": dict(self.adaptive)}),
         }
 
 

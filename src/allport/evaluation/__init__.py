@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         is_held_out,
     )
     from allport.evaluation.calibration_curve import Calibration, CalibrationBin, calibration
+    from allport.evaluation.item_calibration import calibrate_items, calibration_personas
     from allport.evaluation.item_evaluation import (
         COLUMNS,
         ItemEvaluation,
@@ -111,6 +112,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Calibration",
         "CalibrationBin",
         "calibration",
+    ),
+    "item_calibration": (
+        "calibrate_items",
+        "calibration_personas",
     ),
     "item_evaluation": (
         "COLUMNS",
@@ -250,7 +255,9 @@ __all__ = [
     "answers_from_responses",
     "baselines",
     "benchmark_people",
+    "calibrate_items",
     "calibration",
+    "calibration_personas",
     "compared_with",
     "corrected_errors",
     "evaluate_items",

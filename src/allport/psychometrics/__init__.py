@@ -13,7 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from allport.psychometrics.adaptive_testing import AdaptiveTest, adaptive_test, next_item
+    from allport.psychometrics.adaptive_testing import (
+        AdaptiveTest,
+        adaptive_steps,
+        adaptive_test,
+        next_item,
+    )
     from allport.psychometrics.agreement import (
         Flips,
         KappaWeights,
@@ -212,6 +217,7 @@ __all__ = [
     "TraitEstimates",
     "VarianceComponents",
     "acquiescence",
+    "adaptive_steps",
     "adaptive_test",
     "adjust_for_many",
     "alpha_standard_error",
@@ -296,6 +302,7 @@ __all__ = [
 _HOMES: dict[str, tuple[str, ...]] = {
     "adaptive_testing": (
         "AdaptiveTest",
+        "adaptive_steps",
         "adaptive_test",
         "next_item",
     ),

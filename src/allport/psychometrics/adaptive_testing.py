@@ -7,7 +7,7 @@ is asked of everybody (randomesque exposure control; Kingsbury & Zara, 1989).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from allport.psychometrics.item_response import (
     trait_estimates,
 )
 
-__all__ = ["AdaptiveTest", "adaptive_test", "next_item"]
+__all__ = ["AdaptiveTest", "adaptive_steps", "adaptive_test", "next_item"]
 
 Floats = NDArray[np.float64]
 
@@ -104,10 +104,46 @@ def adaptive_test(
         among: See `next_item`.
         seed: Of the draws.
     """
+    steps = adaptive_steps(
+        parameters,
+        statements,
+        standard_error=standard_error,
+        score_error=score_error,
+        most_items=most_items,
+        among=among,
+        seed=seed,
+    )
+    item = next(steps)
+    while True:
+        try:
+            item = steps.send(answer(item))
+        except StopIteration as end:
+            found: AdaptiveTest = end.value
+            return found
+
+
+def adaptive_steps(
+    parameters: ItemParameters,
+    statements: Sequence[Hashable] | None = None,
+    *,
+    standard_error: float = 0.3,
+    score_error: float | None = None,
+    most_items: int | None = None,
+    among: int = 5,
+    seed: int = 0,
+) -> Generator[int, float, AdaptiveTest]:
+    """An adaptive test as a generator, so that many tests can be asked side by side.
+
+    Arguments are those of `adaptive_test`. It yields the column of the item to ask, is sent the
+    share of the high side chosen on it (NaN where there is no usable answer), and returns what was
+    found. Which items are asked follows from the answers and the seed alone.
+    """
     count = len(parameters.discriminations)
     labels = list(range(count)) if statements is None else list(statements)
     if len(labels) != count:
         raise UsageError(f"{len(labels)} statements were given for {count} items.")
+    if most_items is not None and most_items < 1:
+        raise UsageError(f"An adaptive test of at most {most_items} items asks nothing; give 1.")
     rng = np.random.default_rng(seed)
     responses: Floats = np.full(count, np.nan)
     asked: list[int] = []
@@ -116,7 +152,7 @@ def adaptive_test(
     level, error = 0.0, 1.0
     while len(asked) < min(count, most_items or count):
         item = next_item(parameters, level, asked, labels, rng, among)
-        responses[item] = answer(item)
+        responses[item] = yield item
         asked.append(item)
         found = trait_estimates(parameters, responses)
         level, error = float(found.levels[0]), float(found.standard_errors[0])

@@ -128,7 +128,13 @@ def _cautions(
         for each, subject in zip(profiles, subjects, strict=True)
         for caution in each.cautions
     ]
-    if not run.complete:
+    if run.record.adaptive is not None:
+        found.insert(
+            0,
+            "Items were chosen adaptively, those that tell most: scores here are of those items, "
+            "and adaptive.json in the run folder has those of the whole bank.",
+        )
+    elif not run.complete:
         left = run.record.questions - run.responses.height
         found.insert(0, f"The run is not complete: {left:,} questions have no response yet.")
     return tuple(dict.fromkeys(found))
