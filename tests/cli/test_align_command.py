@@ -244,3 +244,32 @@ def test_an_alignment_for_another_model_is_refused(
     assert "nowhere holds no alignment" in missing.err
     alone = allport("measure", "other", "--inventory", "mini-ipip-20", "--as", "ann")
     sentence(alone, 2)
+
+
+def test_an_alignment_is_written_for_other_programs(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    allport("align", "tiny", "--to", ann, "--strength", 2, "--heads", 3, "--out", "ann")
+    said = allport("export", "tiny", "whole", "--alignment", "ann")
+    assert said.code == 0, said.err
+    assert "tiny as ann: a checkpoint of LlamaForCausalLM." in said.out
+    assert "It was fitted to displace from the answer on" in said.out
+    assert "Written: whole" in said.out
+    found = allport(
+        "export", "tiny", "ann.gguf", "--alignment", "ann", "--format", "gguf", "--json"
+    )
+    assert found.json["path"] == "ann.gguf"
+    assert found.json["effect"][0] > 0
+    assert Path("ann.gguf").is_file()
+    for words, why in (
+        (("export", "tiny", "x"), "Say what to export"),
+        (("export", "tiny", "x", "--alignment", "nowhere"), "nowhere holds no alignment"),
+        (
+            ("export", "tiny", "x", "--alignment", "ann", "--format", "value-bias"),
+            "heads that share their values",
+        ),
+    ):
+        refused = allport(*words)
+        assert refused.code in (1, 2)
+        assert why in " ".join(refused.err.split())
+        assert not Path("x").exists()

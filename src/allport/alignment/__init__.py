@@ -13,14 +13,12 @@ if TYPE_CHECKING:
     from allport.alignment.answers_to_fit import FittingAnswers, fitting_answers
     from allport.alignment.asked_answers import AskedAnswers
     from allport.alignment.caa import fit_caa
+    from allport.alignment.control_vector_export import control_vector, write_control_vector
     from allport.alignment.controls import random_direction, sign_flipped
     from allport.alignment.displacements import Displacements
     from allport.alignment.exclusions import Exclusion
-    from allport.alignment.expected_answers import (
-        Calibration,
-        TiltedResponse,
-        calibrate_response,
-    )
+    from allport.alignment.expected_answers import Calibration, TiltedResponse, calibrate_response
+    from allport.alignment.exporting import Export, ExportFormat, export_alignment
     from allport.alignment.fine_tuning import (
         FineTuning,
         adapter_alignment,
@@ -86,11 +84,31 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "load_alignment",
         "save_alignment",
     ),
+    "answers_to_fit": (
+        "FittingAnswers",
+        "fitting_answers",
+    ),
     "asked_answers": ("AskedAnswers",),
     "caa": ("fit_caa",),
+    "control_vector_export": (
+        "control_vector",
+        "write_control_vector",
+    ),
     "controls": (
         "random_direction",
         "sign_flipped",
+    ),
+    "displacements": ("Displacements",),
+    "exclusions": ("Exclusion",),
+    "expected_answers": (
+        "Calibration",
+        "TiltedResponse",
+        "calibrate_response",
+    ),
+    "exporting": (
+        "Export",
+        "ExportFormat",
+        "export_alignment",
     ),
     "fine_tuning": (
         "FineTuning",
@@ -103,9 +121,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "AnswerExample",
         "answer_examples",
     ),
-    "answers_to_fit": (
-        "FittingAnswers",
-        "fitting_answers",
+    "head_ranking": (
+        "default_head_count",
+        "rank_heads",
     ),
     "iti": ("fit_iti",),
     "methods": (
@@ -119,16 +137,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "StoredAlignments",
     ),
     "people_fitting": ("align_people",),
-    "projections": (
-        "ModelSites",
-        "model_sites",
-    ),
-    "prompting": ("fit_prompt",),
-    "steering": ("Steerer",),
-    "displacements": ("Displacements",),
-    "exclusions": ("Exclusion",),
-    "expected_answers": ("Calibration", "TiltedResponse", "calibrate_response"),
-    "head_ranking": ("default_head_count", "rank_heads"),
     "population": (
         "PeopleFit",
         "PopulationFit",
@@ -138,8 +146,21 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "prepare_population",
         "probe_displacements",
     ),
-    "population_store": ("PopulationStore", "open_population", "write_population"),
-    "published": ("PublishedFit", "best_on_reported", "fit_published"),
+    "population_store": (
+        "PopulationStore",
+        "open_population",
+        "write_population",
+    ),
+    "projections": (
+        "ModelSites",
+        "model_sites",
+    ),
+    "prompting": ("fit_prompt",),
+    "published": (
+        "PublishedFit",
+        "best_on_reported",
+        "fit_published",
+    ),
     "ridge_directions": (
         "HeadRidge",
         "graded_targets",
@@ -150,8 +171,17 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "prepare_ridge",
         "second_moment",
     ),
-    "strength": ("STRENGTHS", "choose_strength", "stratified_folds"),
-    "trait_banks": ("TraitBank", "fit_trait_bank", "trait_loadings"),
+    "steering": ("Steerer",),
+    "strength": (
+        "STRENGTHS",
+        "choose_strength",
+        "stratified_folds",
+    ),
+    "trait_banks": (
+        "TraitBank",
+        "fit_trait_bank",
+        "trait_loadings",
+    ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -167,6 +197,8 @@ __all__ = [
     "ContrastActivations",
     "Displacements",
     "Exclusion",
+    "Export",
+    "ExportFormat",
     "FineTuning",
     "FittingAnswers",
     "HeadRidge",
@@ -190,7 +222,9 @@ __all__ = [
     "capture_contrasts",
     "choose_strength",
     "compose",
+    "control_vector",
     "default_head_count",
+    "export_alignment",
     "fit",
     "fit_caa",
     "fit_dpo",
@@ -223,6 +257,7 @@ __all__ = [
     "stratified_folds",
     "trainable_copy",
     "trait_loadings",
+    "write_control_vector",
     "write_population",
 ]
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from allport.alignment.adapters import AdapterPart
+from allport.alignment.projections import linear_sizes
 from allport.alignment.steering import module_device
 from allport.errors import AlignmentError, ModelError
 from allport.models.respondent import Message
@@ -192,19 +193,10 @@ def check_adapter(what: str, adapter: AdapterPart, model: PreTrainedModel) -> No
                 f"{what} changes {path}, which {type(model).__name__} does not have; fit it on "
                 "this model."
             ) from None
-        found = _shape(module)
+        found = linear_sizes(module)
         wanted = down.shape[1], up.shape[0]
         if found is not None and found != wanted:
             raise AlignmentError(
                 f"{what} changes {path} from {wanted[0]} to {wanted[1]} numbers, and there it is "
                 f"{found[0]} to {found[1]}; fit it on this model."
             )
-
-
-def _shape(module: nn.Module) -> tuple[int, int] | None:
-    """Numbers that a linear module takes and gives; None where it does not say."""
-    for into, out in (("in_features", "out_features"), ("nx", "nf")):
-        sizes = getattr(module, into, None), getattr(module, out, None)
-        if isinstance(sizes[0], int) and isinstance(sizes[1], int):
-            return sizes[0], sizes[1]
-    return None

@@ -21,11 +21,21 @@ from numpy.typing import NDArray
 from allport.errors import AlignmentError
 from allport.files import sha256_of, write_atomically
 
-__all__ = ["AdapterPart", "LowRank", "adapter_from_state", "read_adapter", "write_adapter"]
+__all__ = [
+    "ADAPTER_CONFIG",
+    "ADAPTER_WEIGHTS",
+    "MODULE_PREFIX",
+    "AdapterPart",
+    "LowRank",
+    "adapter_from_state",
+    "read_adapter",
+    "write_adapter",
+]
 
-_WEIGHTS = "adapter_model.safetensors"
-_CONFIG = "adapter_config.json"
-_PREFIX = "base_model.model."
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"
+MODULE_PREFIX = "base_model.model."
+"""What PEFT puts before the path of a module in the names of its tensors."""
 _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 
 
@@ -131,8 +141,8 @@ def write_adapter(adapter: AdapterPart, folder: Path, base: str) -> None:
 
     tensors = {}
     for path, (down, up) in adapter.weights.items():
-        tensors[f"{_PREFIX}{path}{_DOWN}"] = np.ascontiguousarray(down, "<f4")
-        tensors[f"{_PREFIX}{path}{_UP}"] = np.ascontiguousarray(up, "<f4")
+        tensors[f"{MODULE_PREFIX}{path}{_DOWN}"] = np.ascontiguousarray(down, "<f4")
+        tensors[f"{MODULE_PREFIX}{path}{_UP}"] = np.ascontiguousarray(up, "<f4")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -144,8 +154,8 @@ def write_adapter(adapter: AdapterPart, folder: Path, base: str) -> None:
         "bias": "none",
         "target_modules": sorted({path.rpartition(".")[2] for path in adapter.weights}),
     }
-    write_atomically(folder / _WEIGHTS, save(tensors, metadata={"format": "pt"}))
-    write_atomically(folder / _CONFIG, json.dumps(config, indent=1) + "\n")
+    write_atomically(folder / ADAPTER_WEIGHTS, save(tensors, metadata={"format": "pt"}))
+    write_atomically(folder / ADAPTER_CONFIG, json.dumps(config, indent=1) + "\n")
 
 
 def read_adapter(folder: Path, record: Mapping[str, Any]) -> AdapterPart:
@@ -161,15 +171,15 @@ def read_adapter(folder: Path, record: Mapping[str, Any]) -> AdapterPart:
     """
     from safetensors.numpy import load_file
 
-    if not (folder / _WEIGHTS).is_file():
+    if not (folder / ADAPTER_WEIGHTS).is_file():
         raise ValueError(
-            f"{_WEIGHTS} is missing, and weights in other files are not loaded, as they can run "
-            "code"
+            f"{ADAPTER_WEIGHTS} is missing, and weights in other files are not loaded, as "
+            "they can run code"
         )
-    config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
     if config["peft_type"] != "LORA":
         raise ValueError(f"its adapter is of the kind {config['peft_type']!r}, not 'LORA'")
-    tensors = load_file(folder / _WEIGHTS)
+    tensors = load_file(folder / ADAPTER_WEIGHTS)
     adapter = AdapterPart(
         weights=_by_module({name: tensors[name] for name in sorted(tensors)}, record["modules"]),
         alpha=record["alpha"],
@@ -190,7 +200,9 @@ def adapter_from_state(state: Mapping[str, NDArray[np.float32]], alpha: float) -
     Raises:
         AlignmentError: It holds something other than low-rank changes.
     """
-    modules = [name.removeprefix(_PREFIX).removesuffix(_DOWN) for name in state if _DOWN in name]
+    modules = [
+        name.removeprefix(MODULE_PREFIX).removesuffix(_DOWN) for name in state if _DOWN in name
+    ]
     try:
         return AdapterPart(_by_module(state, modules), alpha)
     except (KeyError, ValueError) as error:
@@ -201,7 +213,9 @@ def _by_module(
     tensors: Mapping[str, NDArray[np.float32]], modules: list[str]
 ) -> dict[str, LowRank]:
     found = {
-        path: LowRank(tensors[f"{_PREFIX}{path}{_DOWN}"], tensors[f"{_PREFIX}{path}{_UP}"])
+        path: LowRank(
+            tensors[f"{MODULE_PREFIX}{path}{_DOWN}"], tensors[f"{MODULE_PREFIX}{path}{_UP}"]
+        )
         for path in modules
     }
     if len(tensors) != 2 * len(found):

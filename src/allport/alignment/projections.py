@@ -28,7 +28,7 @@ from allport.errors import ModelError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["ModelSites", "Projection", "model_sites"]
+__all__ = ["ModelSites", "Projection", "linear_sizes", "model_sites"]
 
 _PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "wo")
 """What architectures call the projection inside their attention module."""
@@ -115,13 +115,13 @@ def model_sites(model: PreTrainedModel) -> ModelSites:
         if layer is None:
             continue
         projection: nn.Module = getattr(module, named[0])
-        width = _input_width(projection)
-        if layer in blocks or width is None:
+        sizes = linear_sizes(projection)
+        if layer in blocks or sizes is None:
             raise ModelError(
                 f"{kind} has an attention in layer {layer} that Allport does not know how to "
                 "steer; prompts work on every model (--method prompt)."
             )
-        found.append(Projection(layer, f"{path}.{named[0]}", projection, width))
+        found.append(Projection(layer, f"{path}.{named[0]}", projection, sizes[0]))
         blocks[layer] = model.get_submodule(block)
     heads = getattr(config, "num_attention_heads", None)
     if not found or not isinstance(heads, int):
@@ -161,10 +161,10 @@ def _block(path: str) -> tuple[int | None, str]:
     return int(parts[place]), ".".join(parts[: place + 1])
 
 
-def _input_width(projection: nn.Module) -> int | None:
-    """Width of what a linear module takes, of any kind of linear module."""
-    for name in ("in_features", "nx"):
-        width = getattr(projection, name, None)
-        if isinstance(width, int):
-            return width
+def linear_sizes(module: nn.Module) -> tuple[int, int] | None:
+    """Numbers that a linear module of any kind takes and gives; None where it does not say."""
+    for into, out in (("in_features", "out_features"), ("nx", "nf")):
+        sizes = getattr(module, into, None), getattr(module, out, None)
+        if isinstance(sizes[0], int) and isinstance(sizes[1], int):
+            return sizes[0], sizes[1]
     return None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from allport.models import Respondent, TransformersModel
     from allport.personas import Persona
 
-__all__ = ["align", "read_persona"]
+__all__ = ["align", "local_model", "read_persona"]
 
 _WHO = Group("Whom to align to", sort_key=1)
 _HOW = Group("How", sort_key=2)
@@ -141,7 +141,7 @@ def align(
         if fit.method != "pas":
             raise UsageError(f"Many people are aligned to by --method pas, not {fit.method}.")
         corpus = _corpus(people, inventory, stored)
-        loaded = _local(options.load(model))
+        loaded = local_model(options.load(model))
         folder = _folder(out, model, people.stem, "people")
         _align_people(loaded, model, corpus, folder, arguments, engine, json)
         return
@@ -149,7 +149,7 @@ def align(
         if value is not None:
             raise UsageError(f"--{name} is for --people; a person file says it itself.")
     persona = read_persona(str(to))
-    loaded = _local(options.load(model))
+    loaded = local_model(options.load(model))
     folder = _folder(out, model, persona.name, fit.method)
     _align_person(loaded, model, persona, folder, fit.method, arguments, json)
 
@@ -279,7 +279,12 @@ def _corpus(
     return read_people(path, load_inventory(inventory), stored=stored)
 
 
-def _local(respondent: Respondent) -> TransformersModel:
+def local_model(respondent: Respondent) -> TransformersModel:
+    """The respondent, which is to be a model on this machine.
+
+    Raises:
+        ModelError: It is not.
+    """
     from allport.models import TransformersModel
 
     if not isinstance(respondent, TransformersModel):

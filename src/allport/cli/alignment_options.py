@@ -11,6 +11,7 @@ from cyclopts import Group, Parameter
 from allport.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
+    from allport.alignment import Alignment
     from allport.models import Respondent
 
 __all__ = ["AlignmentOptions"]
@@ -30,33 +31,20 @@ class AlignmentOptions:
     scale: Annotated[float, Parameter(name="--scale")] = 1.0
     """Factor on the strength: 0 is the plain model, -1 the opposite."""
 
-    def aligned(self, respondent: Respondent) -> Respondent:
-        """The respondent in the place of these people; itself where none is named.
+    def chosen(self) -> Alignment | None:
+        """What the folders add up to; None where none is named.
 
         Raises:
             UsageError: An option does not fit.
-            AlignmentError: A folder holds no alignment, or one for another model.
+            AlignmentError: A folder holds no alignment, or they are for different models.
             ResponsesError: The person is not among those of a folder.
-            ModelError: The model is not on this machine.
         """
         if not self.alignment:
             if self.person is not None or self.scale != 1.0:
                 raise UsageError("--as and --scale go with --alignment.")
-            return respondent
-        from allport.alignment import (
-            Alignment,
-            StoredAlignments,
-            compose,
-            load_alignment,
-            open_population,
-        )
-        from allport.models import TransformersModel
+            return None
+        from allport.alignment import StoredAlignments, compose, load_alignment, open_population
 
-        if not isinstance(respondent, TransformersModel):
-            raise ModelError(
-                f"{respondent.name} is not on this machine, so it cannot be steered; measure it "
-                "with --person or --persona."
-            )
         found: list[Alignment] = []
         for folder in self.alignment:
             if (folder / "population.json").is_file():
@@ -66,4 +54,25 @@ class AlignmentOptions:
             else:
                 found.append(load_alignment(folder))
         whole = compose(*found) if len(found) > 1 else found[0]
-        return respondent.aligned(whole.scale(self.scale), f"{respondent.name} as {whole.name}")
+        return whole.scale(self.scale)
+
+    def aligned(self, respondent: Respondent) -> Respondent:
+        """The respondent in the place of these people; itself where none is named.
+
+        Raises:
+            UsageError: An option does not fit.
+            AlignmentError: A folder holds no alignment, or one for another model.
+            ResponsesError: The person is not among those of a folder.
+            ModelError: The model is not on this machine.
+        """
+        from allport.models import TransformersModel
+
+        whole = self.chosen()
+        if whole is None:
+            return respondent
+        if not isinstance(respondent, TransformersModel):
+            raise ModelError(
+                f"{respondent.name} is not on this machine, so it cannot be steered; measure it "
+                "with --person or --persona."
+            )
+        return respondent.aligned(whole, f"{respondent.name} as {whole.name}")

@@ -44,6 +44,7 @@ for _group, _commands in {
         "demo": "See it work: measure the model that ships with Allport, and open a report.",
         "measure": "Measure a model: local, from the Hugging Face hub, or behind an endpoint.",
         "align": "Make a model answer in the place of a person, or of many people.",
+        "export": "Write an alignment as a checkpoint, an adapter or a control vector.",
         "score": "Score answers that people gave: a CSV, a Parquet or a person file.",
         "survey": "Answer a questionnaire yourself: your profile, and a person file for align.",
     },
@@ -94,6 +95,20 @@ _evaluate.command(
     help_epilogue="",
 )
 app.command(_evaluate)
+
+_build = App(
+    name="build",
+    help="Write questionnaires: situations with options, checked and judged.",
+    group=_BANKS,
+    help_epilogue="",
+)
+_build.command(
+    "allport.cli.build:situations_",
+    name="situations",
+    help="Write situational items with a model, check them, and have them keyed blindly.",
+    help_epilogue="",
+)
+app.command(_build)
 
 
 @app.meta.default

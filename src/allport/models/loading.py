@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from allport.models.respondent import Respondent
     from allport.models.transformers_model import TransformersModel
 
-__all__ = ["EMBEDDED", "load_model"]
+__all__ = ["EMBEDDED", "load_model", "quietly"]
 
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of the model that ships with the package."""
@@ -207,7 +207,7 @@ def _load(
     on_cpu = device is not None and device.type == "cpu"
     wanted = "float32" if dtype == "auto" and on_cpu else dtype
     try:
-        with _quietly():
+        with quietly():
             tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=code)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -265,7 +265,7 @@ def _first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Without the progress bars of loading."""
     from transformers.utils import logging
 
