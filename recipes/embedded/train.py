@@ -1,14 +1,17 @@
 """Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
 
-    python recipes/embedded/train.py WORK_FOLDER [--tokens 40e6] [--threads 1]
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 45e6] [--processes 2]
 
-Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on.
+Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on. Each
+process works on its share of every step, so that their number changes the speed and not the model
+(beyond rounding).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import time
 from pathlib import Path
@@ -18,6 +21,8 @@ import packing
 import people
 import sequences
 import torch
+import torch.distributed
+import torch.multiprocessing
 import train_tokenizer
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
@@ -39,6 +44,8 @@ CONFIG = {
 BATCH_TOKENS = 2048
 PEAK_RATE = 1.3e-3
 PREFIX_WEIGHT = 0.3
+PREFIX_SHARE = 0.25
+"""Of the prefix tokens, drawn at random, that are predicted: each costs a softmax over 4,096."""
 EVERY = 100
 WARM_UP = 1.2e6
 """Tokens over which the learning rate rises."""
@@ -53,14 +60,14 @@ def new_model(vocabulary: int, pad: int, end: int, seed: int) -> LlamaForCausalL
     config = LlamaConfig(
         vocab_size=vocabulary, pad_token_id=pad, eos_token_id=end, bos_token_id=None, **CONFIG
     )
-    return LlamaForCausalLM._from_config(config, attn_implementation="sdpa")
+    return LlamaForCausalLM._from_config(config, attn_implementation="eager")
 
 
-def collate(batch: list[packing.TrainingSequence]) -> dict[str, torch.Tensor]:
+def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch.Tensor]:
     """Pad sequences into tensors.
 
     Tokens and positions (B, T), additive mask (B, 1, T, T), and the n targets of all sequences:
-    flat position (n,), token ids and probabilities (n, 8).
+    flat position (n,), token ids and probabilities (n, 8); flat positions of prefix tokens to read.
     """
     length = max(len(s.tokens) for s in batch)
     tokens = np.zeros((len(batch), length), dtype=np.int64)
@@ -80,6 +87,8 @@ def collate(batch: list[packing.TrainingSequence]) -> dict[str, torch.Tensor]:
     b = torch.from_numpy(branch)
     mask = (b[:, None, :] == 0) | (b[:, None, :] == b[:, :, None])
     mask &= torch.ones(length, length, dtype=torch.bool).tril()
+    read = _followed_in_prefix(branch)
+    read = read[np.random.default_rng([21, seed]).random(len(read)) < PREFIX_SHARE]
     return {
         "tokens": torch.from_numpy(tokens),
         "positions": torch.from_numpy(positions),
@@ -87,7 +96,7 @@ def collate(batch: list[packing.TrainingSequence]) -> dict[str, torch.Tensor]:
         "flat": torch.tensor(flat),
         "ids": torch.tensor(ids),
         "probabilities": torch.tensor(probabilities),
-        "prefix": torch.from_numpy(_followed_in_prefix(branch)),
+        "prefix": torch.from_numpy(read),
     }
 
 
@@ -97,27 +106,42 @@ def _followed_in_prefix(branch: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows * branch.shape[1] + columns
 
 
-def batches(
-    maker: sequences.SequenceMaker, step: int, seen: float
-) -> list[dict[str, torch.Tensor]]:
-    """The sequences of one step, split by length into two or three tensors of little padding."""
-    drawn: list[packing.TrainingSequence] = []
-    seed = step * 1000
-    while sum(len(s.tokens) for s in drawn) < BATCH_TOKENS:
-        drawn.append(maker.draw(seed + len(drawn), seen))
-    drawn.sort(key=lambda s: len(s.tokens))
+def drawn(maker: sequences.SequenceMaker, seed: int, seen: float) -> list[packing.TrainingSequence]:
+    """The sequences of one step, short ones first."""
+    sequences_ = [maker.draw(seed, seen)]
+    while sum(len(s.tokens) for s in sequences_) < BATCH_TOKENS:
+        sequences_.append(maker.draw(seed + len(sequences_), seen))
+    return sorted(sequences_, key=lambda s: len(s.tokens))
+
+
+def share_of(
+    step: list[packing.TrainingSequence], rank: int, processes: int
+) -> list[packing.TrainingSequence]:
+    """What one process does of a step: longest first, each to whoever has least to do."""
+    load = [0] * processes
+    mine: list[packing.TrainingSequence] = []
+    for s in reversed(step):
+        lightest = load.index(min(load))
+        load[lightest] += len(s.tokens)
+        if lightest == rank:
+            mine.insert(0, s)
+    return mine
+
+
+def batches(share: list[packing.TrainingSequence], seed: int) -> list[dict[str, torch.Tensor]]:
+    """Sequences as two or three batches of little padding."""
     groups: list[list[packing.TrainingSequence]] = [[]]
-    for s in drawn:
+    for s in share:
         if groups[-1] and len(s.tokens) > 1.35 * len(groups[-1][0].tokens):
             groups.append([])
         groups[-1].append(s)
-    return [collate(group) for group in groups]
+    return [collate(group, seed + n) for n, group in enumerate(groups) if group]
 
 
 def losses_of(
     model: LlamaForCausalLM, batch: dict[str, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two losses in nats: of the answers, summed, and of reading the prefix, a mean.
+    """Two losses in nats, summed: of the answers, and of reading the prefix.
 
     The first is the cross-entropy to each answer's distribution, in excess of its own entropy. The
     second predicts the prefix token by token; a list of options cannot be predicted without telling
@@ -135,9 +159,7 @@ def losses_of(
     p = batch["probabilities"]
     excess = torch.xlogy(p, p).sum() - (p * answers.log_softmax(-1).gather(1, batch["ids"])).sum()
     following = batch["tokens"].flatten()[batch["prefix"] + 1]
-    # Exercises that nobody in particular is asked may have no prefix to read.
-    reading = torch.nn.functional.cross_entropy(prefix, following, reduction="sum")
-    return excess, reading / max(1, len(following))
+    return excess, torch.nn.functional.cross_entropy(prefix, following, reduction="sum")
 
 
 def rate(seen: float, budget: float) -> float:
@@ -154,14 +176,25 @@ def main() -> None:
     """Train, with checkpoints, until the token budget is spent; write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokens", type=float, default=40e6)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--tokens", type=float, default=45e6)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    if not (options.folder / "tokenizer.json").exists():
+        train_tokenizer.main(options.folder)
+    torch.multiprocessing.spawn(train, (options,), nprocs=options.processes)
+
+
+def train(rank: int, options: argparse.Namespace) -> None:
+    """One of the processes that train."""
     folder: Path = options.folder
-    if not (folder / "tokenizer.json").exists():
-        train_tokenizer.main(folder)
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo",
+        init_method=f"file://{folder.resolve()}/meeting-{os.getppid()}",
+        rank=rank,
+        world_size=options.processes,
+    )
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pad, end = tokenizer.token_to_id(train_tokenizer.PAD), tokenizer.token_to_id(packing.END)
     model = new_model(tokenizer.get_vocab_size(), pad, end, options.seed)
@@ -184,48 +217,59 @@ def main() -> None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, seen = state["step"], state["seen"]
-        print(f"going on from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M weights", flush=True)
+        if rank == 0:
+            print(f"going on from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
     started = saved = time.monotonic()
-    began, excess, targets, reading = seen, 0.0, 0, 0.0
+    began, excess, reading = seen, 0.0, 0.0
     while seen < options.tokens:
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, options.tokens)
-        parts = batches(maker, step + options.seed * 10_000_000, seen)
-        total = sum(len(part["flat"]) for part in parts)
-        for part in parts:
+        seed = 1000 * (step + options.seed * 10_000_000)
+        whole = drawn(maker, seed, seen)
+        total = sum(len(s.targets) for s in whole)
+        read = PREFIX_SHARE * max(1, sum(s.branch.count(0) for s in whole))
+        for part in batches(share_of(whole, rank, options.processes), seed + 100 * rank):
             answers, prefix = losses_of(model, part)
-            (answers / total + PREFIX_WEIGHT / len(parts) * prefix).backward()
-            excess += float(answers.detach())
-            reading += float(prefix.detach()) / len(parts) / EVERY
-        targets += total
+            (answers / total + PREFIX_WEIGHT / read * prefix).backward()
+            excess += float(answers.detach()) / total / EVERY
+            reading += float(prefix.detach()) / read / EVERY
+        add_up_gradients(model, options.processes)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
-        seen += sum(int((part["positions"] > 0).sum()) for part in parts)
-        if step % EVERY == 0:
+        seen += sum(len(s.tokens) for s in whole)
+        if step % EVERY == 0 and rank == 0:
             speed = (seen - began) / (time.monotonic() - started)
-            left = (options.tokens - seen) / speed / 60
-            print(
-                json.dumps(
-                    {
-                        "step": step,
-                        "tokens": seen,
-                        "excess_nats": round(excess / targets, 4),
-                        "reading_nats": round(reading, 4),
-                        "tokens_per_s": round(speed),
-                        "minutes_left": round(left, 1),
-                    }
-                ),
-                flush=True,
-            )
-            excess, targets, reading = 0.0, 0, 0.0
-        if time.monotonic() - saved > CHECKPOINT_SECONDS or seen >= options.tokens:
+            made = {
+                "step": step,
+                "tokens": seen,
+                # Of this process's share; times the processes it estimates the whole.
+                "excess_nats": round(excess * options.processes, 4),
+                "reading_nats": round(reading * options.processes, 4),
+                "tokens_per_s": round(speed),
+                "minutes_left": round((options.tokens - seen) / speed / 60, 1),
+            }
+            print(json.dumps(made), flush=True)
+            excess, reading = 0.0, 0.0
+        late = time.monotonic() - saved > CHECKPOINT_SECONDS
+        if rank == 0 and (late or seen >= options.tokens):
             save(model, optimizer, step, seen, folder)
             if seen < (1 - COOL_DOWN) * options.tokens:
                 shutil.copy(folder / "checkpoint.pt", folder / "plateau.pt")
             saved = time.monotonic()
+    torch.distributed.destroy_process_group()
+
+
+def add_up_gradients(model: LlamaForCausalLM, processes: int) -> None:
+    """Give every process the sum of all processes' gradients."""
+    if processes == 1:
+        return
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in model.parameters()]
+    flat = torch.cat([g.flatten() for g in gradients])
+    torch.distributed.all_reduce(flat)
+    for p, part in zip(model.parameters(), flat.split([g.numel() for g in gradients]), strict=True):
+        p.grad = part.view_as(p)
 
 
 def save(

@@ -389,7 +389,7 @@ def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
     batch = [maker.draw(seed, 3e7) for seed in (1, 2, 3)]
-    collated = recipe.train.collate(batch)
+    collated = recipe.train.collate(batch, 0)
     assert collated["ids"].shape[1] == 8
     assert collated["probabilities"].sum(dim=1).numpy() == pytest.approx(1)
     with torch.inference_mode():
@@ -409,7 +409,7 @@ def test_targets_are_placed_where_their_sequence_stands(
     recipe: SimpleNamespace, maker: Any
 ) -> None:
     batch = [maker.draw(seed, 0.6) for seed in (4, 5)]
-    collated = recipe.train.collate(batch)
+    collated = recipe.train.collate(batch, 0)
     length = collated["tokens"].shape[1]
     assert length == max(len(sequence.tokens) for sequence in batch)
     expected = [
@@ -423,12 +423,24 @@ def test_targets_are_placed_where_their_sequence_stands(
 def test_a_step_holds_its_budget_of_tokens_in_groups_of_like_length(
     recipe: SimpleNamespace, maker: Any
 ) -> None:
-    groups = recipe.train.batches(maker, 11, 2e7)
+    step = recipe.train.drawn(maker, 11_000, 2e7)
+    groups = recipe.train.batches(step, 11)
     total = sum(int((group["positions"] > 0).sum()) for group in groups)
     assert total > 0.9 * recipe.train.BATCH_TOKENS
     for group in groups:
         lengths = (group["positions"] > 0).sum(dim=1)
         assert lengths.max() <= 1.4 * lengths.min()
+
+
+def test_processes_share_a_step_without_gaps_or_repeats(
+    recipe: SimpleNamespace, maker: Any
+) -> None:
+    step = recipe.train.drawn(maker, 12_000, 2e7)
+    shares = [recipe.train.share_of(step, rank, 2) for rank in range(2)]
+    assert sorted(id(s) for share in shares for s in share) == sorted(id(s) for s in step)
+    assert recipe.train.share_of(step, 0, 1) == step
+    work = [sum(len(s.tokens) for s in share) for share in shares]
+    assert abs(work[0] - work[1]) <= max(len(s.tokens) for s in step)
 
 
 def test_the_learning_rate_rises_stays_and_falls(recipe: SimpleNamespace) -> None:
