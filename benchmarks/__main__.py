@@ -15,6 +15,7 @@ BENCHMARKS = (
     "measuring_start",
     "person_fit",
     "person_methods",
+    "situations_adaptive",
 )
 
 

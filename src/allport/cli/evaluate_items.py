@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from allport.cli.calibration_options import CalibrationOptions, print_calibration
 from allport.cli.measure import new_run_folder
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Flag, Json, console, notice, print_json
@@ -32,7 +33,8 @@ def items_(
     seed: int = 0,
     out: Path | None = None,
     json: Json = False,
-    options: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
+    calibration: CalibrationOptions = CalibrationOptions(),  # noqa: B008  (frozen)
+    options: ModelOptions = ModelOptions(),  # noqa: B008
 ) -> None:
     """Judge inventories as measures of a model, Likert and situational side by side.
 
@@ -45,9 +47,10 @@ def items_(
         model: embedded, a local folder, a Hugging Face id, or openai:NAME.
         inventory: Names or files of inventories, separated by commas.
         no_generation: Leave generated answers out, and with them one column.
-        seed: Of resampling.
+        seed: Of resampling, and of the personas to calibrate as.
         out: Folder of the runs and of items.json; by default runs/MODEL-items-TIME.
         json: Print JSON for machines.
+        calibration: Whether items are calibrated instead.
         options: How models are loaded or asked.
     """
     from allport.evaluation import evaluate_items
@@ -58,10 +61,24 @@ def items_(
     names = [name.strip() for name in inventory.split(",") if name.strip()]
     if not names:
         raise UsageError("--inventory names no inventory.")
+    calibration.check(len(names))
     banks = [load_inventory(name).require_text() for name in names]
     folder = new_run_folder(model, _SHORT_NAME) if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder with --out.")
+    progress: Literal["bar"] | None = None if json else "bar"
+    if calibration.file is not None:
+        from allport.evaluation import calibrate_items
+
+        design, personas = calibration.plan(banks[0], seed)
+        notice(f"Folder: {folder}")
+        fitted = calibrate_items(
+            *(options.load(model), banks[0], personas, design),
+            folder=folder / "calibration",
+            progress=progress,
+        )
+        print_calibration(fitted, fitted.write(calibration.file), json)
+        return
     respondent = options.load(model)
     notice(f"Folder: {folder}")
     found = [
@@ -71,7 +88,7 @@ def items_(
             generate=not no_generation,
             folder=folder / bank.name,
             seed=seed,
-            progress=None if json else "bar",
+            progress=progress,
         )
         for bank in banks
     ]

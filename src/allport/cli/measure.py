@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from allport.cli.adaptive_options import (
+    AdaptiveOptions,
+    adaptive_json,
+    as_calibrated,
+    print_adaptive,
+)
 from allport.cli.alignment_options import AlignmentOptions
 from allport.cli.design_options import DesignOptions, PlannedDesign
 from allport.cli.model_options import ModelOptions
@@ -41,6 +47,7 @@ def measure(
     report: Annotated[Flag, Parameter(group=_RESULT)] = False,
     json: Annotated[Json, Parameter(group=_RESULT)] = False,
     design: DesignOptions = DesignOptions(),  # noqa: B008  (frozen)
+    adaptive: AdaptiveOptions = AdaptiveOptions(),  # noqa: B008
     alignment: AlignmentOptions = AlignmentOptions(),  # noqa: B008
     options: ModelOptions = ModelOptions(),  # noqa: B008
 ) -> None:
@@ -60,15 +67,22 @@ def measure(
         report: Write report.html into the run folder, too.
         json: Print JSON for machines.
         design: Under which conditions.
+        adaptive: Whether items are chosen by what they tell.
         alignment: In whose place the model answers.
         options: How the model is loaded or asked.
     """
     from allport.administration import measure as administer
+    from allport.administration import measure_adaptively
     from allport.inventories import load_inventory
     from allport.reporting import run_content, write_report
 
     asked = load_inventory(inventory)
     _check_norms(asked, norms)
+    calibration = adaptive.read(
+        asked, dry_run=dry_run, norms=norms != "default", facets=facets, report=report
+    )
+    if calibration is not None:
+        design = as_calibrated(design, calibration)
     planned = design.build(asked)
     if dry_run:
         _show_plan(model, asked, planned, options, json)
@@ -76,36 +90,41 @@ def measure(
     # What cannot be asked is found before a model is loaded.
     _plan(asked, planned)
     respondent = alignment.aligned(options.load(model))
-    folder = _folder(model, asked, out, resume)
+    folder = _folder(model, asked, out, resume, adaptive=calibration is not None)
     notice(f"Run folder: {folder}")
+    progress: Literal["bar"] | None = None if json else "bar"
+    settings: dict[str, Any] = {"personas": planned.personas, "progress": progress}
     try:
-        run = administer(
-            respondent,
-            asked,
-            planned.design,
-            folder,
-            personas=planned.personas,
-            progress=None if json else "bar",
-        )
+        if calibration is None:
+            run = administer(respondent, asked, planned.design, folder, **settings)
+        else:
+            found = measure_adaptively(
+                *(respondent, asked, calibration, planned.design, folder),
+                standard_error=adaptive.standard_error,
+                score_error=adaptive.points,
+                most_items=adaptive.most_items,
+                **settings,
+            )
     except AllportError as error:
         if out is None and (folder / "run.json").exists():
             error.add_note("Give the same command --resume, or it starts a new run.")
         raise
+    usage = _usage(respondent) if model.startswith("openai:") else None
+    if calibration is not None:
+        if json:
+            print_json({**adaptive_json(found, calibration), **({"usage": usage} if usage else {})})
+        else:
+            print_adaptive(found, calibration)
+            _print_usage(usage)
+        return
     content = run_content(run, norm=None if norms == "none" else norms)
     if report:
         write_report(content, folder)
-    usage = _usage(respondent) if model.startswith("openai:") else None
     if json:
         print_json({**run_json(run, content), **({"usage": usage} if usage else {})})
         return
     print_run(run, content, facets=facets, reported=report)
-    if usage:
-        cost = "" if usage["cost"] is None else f", cost {usage['cost']:.4g}"
-        console().print(
-            f"{usage['requests']:,} requests ({usage['retries']:,} repeated), "
-            f"{usage['prompt_tokens']:,} tokens read, {usage['completion_tokens']:,} "
-            f"written{cost}."
-        )
+    _print_usage(usage)
 
 
 def new_run_folder(model: str, inventory: str, parent: Path = RUNS) -> Path:
@@ -156,6 +175,16 @@ def _usage(respondent: Any) -> dict[str, Any]:
     return asdict(respondent.usage)
 
 
+def _print_usage(usage: dict[str, Any] | None) -> None:
+    if usage:
+        cost = "" if usage["cost"] is None else f", cost {usage['cost']:.4g}"
+        console().print(
+            f"{usage['requests']:,} requests ({usage['retries']:,} repeated), "
+            f"{usage['prompt_tokens']:,} tokens read, {usage['completion_tokens']:,} "
+            f"written{cost}."
+        )
+
+
 def _check_norms(inventory: Inventory, norms: str) -> None:
     from allport.inventories import norm_groups
 
@@ -175,7 +204,9 @@ def _plan(inventory: Inventory, planned: PlannedDesign) -> list[Any]:
     return list(plan(inventory, planned.design, planned.personas))
 
 
-def _folder(model: str, inventory: Inventory, out: Path | None, resume: bool) -> Path:
+def _folder(
+    model: str, inventory: Inventory, out: Path | None, resume: bool, *, adaptive: bool
+) -> Path:
     if out is not None:
         if out.exists() and not out.is_dir():
             raise UsageError(f"{out} is a file; name a folder with --out.")
@@ -187,6 +218,8 @@ def _folder(model: str, inventory: Inventory, out: Path | None, resume: bool) ->
     stem = _stem(model, inventory.name)
     for run in find_runs(RUNS):
         name = "" if run.folder is None else run.folder.name
+        if (run.record.adaptive is not None) != adaptive:
+            continue
         if re.fullmatch(rf"{re.escape(stem)}-\d{{8}}-\d{{6}}(-\d+)?", name) and not run.complete:
             return RUNS / name
     raise UsageError(
