@@ -1,4 +1,4 @@
-"""Data sets: people and their answers, real and simulated."""
+"""Data sets: people and their answers, real and simulated, and situations that are built."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allport.corpora.building import BuiltSituations, build_situations
+    from allport.corpora.building_seeds import read_statements, seed_items
+    from allport.corpora.building_writers import OfflineWriter, RespondentWriter, Writer
     from allport.corpora.papi import PAPI_CORPORA, read_papi
     from allport.corpora.people import PeopleCorpus, UsablePeople
     from allport.corpora.people_files import (
@@ -39,13 +42,18 @@ __all__ = [
     "PAPI_CORPORA",
     "TRAIT_HUB_ID",
     "TRAIT_SPLITS",
+    "BuiltSituations",
     "ItemSplit",
+    "OfflineWriter",
     "PeopleCorpus",
     "PeopleTable",
     "PopulationModel",
+    "RespondentWriter",
     "SimulatedPeople",
     "Survey",
     "UsablePeople",
+    "Writer",
+    "build_situations",
     "open_survey",
     "person_from_levels",
     "population_model",
@@ -53,7 +61,9 @@ __all__ = [
     "read_people",
     "read_people_frame",
     "read_situations",
+    "read_statements",
     "scan_people",
+    "seed_items",
     "short_form_numbers",
     "short_form_person",
     "short_form_split",
@@ -64,6 +74,19 @@ __all__ = [
 
 # numpy, polars and pydantic are imported with the first name that needs them.
 _HOMES: dict[str, tuple[str, ...]] = {
+    "building": (
+        "BuiltSituations",
+        "build_situations",
+    ),
+    "building_seeds": (
+        "read_statements",
+        "seed_items",
+    ),
+    "building_writers": (
+        "OfflineWriter",
+        "RespondentWriter",
+        "Writer",
+    ),
     "papi": (
         "PAPI_CORPORA",
         "read_papi",

@@ -1,0 +1,303 @@
+"""Building a bank of situational items: seeds to statements to situations to a checked bank."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from allport.corpora.building_checks import Candidate, mark_repeats
+from allport.corpora.building_judges import Judged, agreed, judge_items
+from allport.corpora.building_output import as_inventory, write_built, write_yield
+from allport.corpora.building_replies import StageYield, prompt_version
+from allport.corpora.building_stages import (
+    Asking,
+    SeedItem,
+    Statement,
+    given_statements,
+    write_candidates,
+    write_statements,
+)
+from allport.corpora.building_store import CallStore
+from allport.corpora.building_words import options_only
+from allport.corpora.building_writers import OfflineWriter, Writer
+from allport.errors import RunError, UsageError
+from allport.inventories.inventory import Inventory
+from allport.models.respondent import Respondent
+from allport.psychometrics.estimate import Estimate, undefined
+from allport.psychometrics.intervals import mean_interval
+
+__all__ = ["BuiltSituations", "build_situations"]
+
+NEAR_CHANCE = 0.6
+"""Share of pairs that words alone may order rightly, where chance is .5."""
+
+
+@dataclass(frozen=True)
+class BuiltSituations:
+    """A bank, and how it came about."""
+
+    inventory: Inventory
+    items: tuple[Candidate, ...]
+    """In the order of the inventory."""
+    fallen: tuple[Candidate, ...]
+    """Whole items that failed a check, which their verdicts name."""
+    stages: tuple[StageYield, ...]
+    found: Mapping[str, Estimate]
+    """What was found of the bank as a whole."""
+    remarks: tuple[str, ...]
+    """What somebody who uses the bank has to know, a sentence each."""
+    writer: str
+    judges: tuple[str, ...]
+    seed: int
+    files: Mapping[str, str]
+    replies_asked: int
+    """Replies that came in this session; those of earlier ones were not asked again."""
+
+
+def build_situations(
+    folder: Path | str,
+    seeds: Sequence[SeedItem] | Sequence[Statement],
+    *,
+    writer: Writer | None = None,
+    judges: Sequence[Respondent] = (),
+    statements: int = 8,
+    per_statement: int = 5,
+    spare: int = 2,
+    retries: int = 2,
+    seed: int = 0,
+    progress: Literal["bar"] | None = None,
+) -> BuiltSituations:
+    """Build situational items, check them, and write the bank into a folder.
+
+    Every reply is kept as it comes: the same call after an interruption goes on where it was, and
+    nobody is asked twice.
+
+    Args:
+        folder: Where everything goes; see `write_built`.
+        seeds: Items that statements are written from, or statements that are taken as they are.
+        writer: Who writes; sentences of our own put together where nobody is named.
+        judges: Who keys the items blindly. An item stays where all of them agree with its key, or
+            all but one of two or more.
+        statements: Statements of each trait that are written, or taken of those given.
+        per_statement: Items of each statement in the bank; a statement with fewer is left out.
+        spare: Items that are written beyond those, as some will fall.
+        retries: How often a reply that cannot be used is asked for anew.
+        seed: Of everything that is drawn.
+        progress: "bar" shows how far each stage is, on a terminal.
+
+    Returns:
+        The bank, its yield and what was found.
+
+    Raises:
+        UsageError: A number is out of range, or there are no seeds.
+        RunError: The folder holds something else, or no item passed.
+        ModelError: A writer or a judge cannot be asked.
+    """
+    for name, number, least in (
+        ("statements", statements, 1),
+        ("per_statement", per_statement, 1),
+        ("spare", spare, 0),
+        ("retries", retries, 0),
+    ):
+        if number < least:
+            raise UsageError(f"{name} is {number} and must be {least} or more.")
+    if not seeds:
+        raise UsageError("There is nothing to build from: no seed item and no statement.")
+    folder = Path(folder)
+    writer = writer or OfflineWriter()
+    record = {
+        "writer": {"name": writer.name, "identity": writer.identity},
+        "prompts": prompt_version(),
+        "seed": seed,
+        "retries": retries,
+        "statements": statements,
+        "per_statement": per_statement,
+        "spare": spare,
+        "seeds": [[each.trait.code, each.source, each.text] for each in seeds],
+    }
+    with CallStore(folder, record) as store:
+        asking = Asking(writer, store, seed, retries, progress)
+        written, first = _statements(asking, seeds, statements)
+        candidates, fallen, stages = write_candidates(asking, written, per_statement + spare)
+        stages = [first, *stages]
+        items = _kept(
+            "near-duplicates", candidates, mark_repeats(candidates), fallen, stages, "repeats"
+        )
+        judged = [
+            judge_items(judge, items, store, seed=seed, progress=progress) for judge in judges
+        ]
+        rows = np.arange(len(items))
+        if judged:
+            why = _verdicts(judged, len(items))
+            rows = np.flatnonzero([not reason for reason in why])
+            items = _kept("judges", items, why, fallen, stages, "judges")
+        chosen = _complete(items, per_statement, fallen, stages)
+        rows = rows[chosen]
+        items = [items[n] for n in chosen]
+        if not items:
+            path = write_yield(stages, folder)
+            raise RunError(
+                f"No item passed all checks; {path} says what fell at which stage and why."
+            )
+        found = _found(items, judged, rows, seed)
+        built = BuiltSituations(
+            inventory=as_inventory(items, _name(folder), writer.name),
+            items=tuple(items),
+            fallen=tuple(fallen),
+            stages=tuple(stages),
+            found=found,
+            remarks=tuple(_remarks(writer, judged, found)),
+            writer=writer.name,
+            judges=tuple(judge.judge for judge in judged),
+            seed=seed,
+            files={},
+            replies_asked=store.asked,
+        )
+        return replace(built, files=write_built(built, folder))
+
+
+def _statements(
+    asking: Asking, seeds: Sequence[SeedItem] | Sequence[Statement], per_trait: int
+) -> tuple[list[Statement], StageYield]:
+    given = [each for each in seeds if isinstance(each, Statement)]
+    if not given:
+        return write_statements(
+            asking, [each for each in seeds if isinstance(each, SeedItem)], per_trait
+        )
+    first: list[Statement] = []
+    for trait in dict.fromkeys(each.trait for each in given):
+        first += [each for each in given if each.trait == trait][:per_trait]
+    return given_statements(first)
+
+
+def _kept(
+    stage: str,
+    items: Sequence[Candidate],
+    why: Sequence[str],
+    fallen: list[Candidate],
+    stages: list[StageYield],
+    check: str,
+) -> list[Candidate]:
+    """The items without a reason against them; the others are added to the fallen."""
+    marked = [
+        replace(item, verdicts={**item.verdicts, check: reason})
+        for item, reason in zip(items, why, strict=True)
+    ]
+    kept = [item for item in marked if not item.reason]
+    tally = StageYield(stage, given=len(items), kept=len(kept))
+    tally.dropped.update(reason for reason in why if reason)
+    stages.append(tally)
+    fallen += [item for item in marked if item.reason]
+    return kept
+
+
+def _verdicts(judged: Sequence[Judged], items: int) -> list[str]:
+    keyed, left_open = agreed([j.keyed for j in judged]), agreed([j.open for j in judged])
+    return [
+        "judges key its options otherwise"
+        if not keyed[n]
+        else ""
+        if left_open[n]
+        else "judges find that the question wants one answer"
+        for n in range(items)
+    ]
+
+
+def _complete(
+    items: Sequence[Candidate],
+    per_statement: int,
+    fallen: list[Candidate],
+    stages: list[StageYield],
+) -> list[int]:
+    """Positions of the first so many items of every statement that has as many."""
+    tally = StageYield(f"{per_statement} per statement", given=len(items))
+    of_statement: dict[tuple[str, str], list[int]] = {}
+    for n, item in enumerate(items):
+        of_statement.setdefault((item.trait.code, item.statement), []).append(n)
+    chosen: list[int] = []
+    for places in of_statement.values():
+        enough = len(places) >= per_statement
+        kept = places[:per_statement] if enough else []
+        reason = "spare" if enough else f"its statement has fewer than {per_statement} items"
+        for n in places[len(kept) :]:
+            tally.dropped[reason] += 1
+            fallen.append(replace(items[n], verdicts={**items[n].verdicts, "count": reason}))
+        chosen += kept
+    tally.kept = len(chosen)
+    stages.append(tally)
+    return chosen
+
+
+def _found(
+    items: Sequence[Candidate], judged: Sequence[Judged], rows: NDArray[np.intp], seed: int
+) -> dict[str, Estimate]:
+    found: dict[str, Estimate] = {}
+    for trait in dict.fromkeys(item.trait for item in items):
+        own = [item for item in items if item.trait == trait]
+        found[f"options alone, words, {trait.name}"] = options_only(
+            [item.high for item in own],
+            [item.low for item in own],
+            [item.statement for item in own],
+            seed=seed,
+        )[0]
+    clusters = [f"{item.trait.code} {item.statement}" for item in items]
+    for judge in judged:
+        for what, values in (
+            ("keys found from options alone", judge.keyed_alone[rows]),
+            ("approved options that are of the high end", judge.approval[rows]),
+        ):
+            found[f"{what}, {judge.judge}"] = (
+                undefined("the judge gave nothing usable")
+                if np.isnan(values).all()
+                else mean_interval(values, clusters=clusters, resamples=1000, seed=seed)
+            )
+    return found
+
+
+def _remarks(writer: Writer, judged: Sequence[Judged], found: Mapping[str, Estimate]) -> list[str]:
+    remarks = []
+    telling = [
+        name.rsplit(", ", maxsplit=1)[-1]
+        for name, estimate in found.items()
+        if name.startswith("options alone, words") and estimate.value > NEAR_CHANCE
+    ]
+    remarks.append(
+        "Options alone, words: the share of pairs of a high and a low option of an item that a "
+        "classifier of words, which learned from other statements, orders rightly; .5 is chance. "
+        + (
+            f"It is above {NEAR_CHANCE:g} for {', '.join(telling)}: a respondent could choose by "
+            "words alone, without reading the situation."
+            if telling
+            else f"It is not above {NEAR_CHANCE:g} where it is known."
+        )
+    )
+    if judged:
+        remarks.append(
+            "Keys found from options alone: chance is 1/6. A judge that is told the trait may well "
+            "find them; what the situation adds is what it finds beyond. Of approved options, half "
+            "are of the high end where neither side is more desirable."
+        )
+        remarks += [
+            f"{judge.judge} gave nothing usable to {judge.unusable} questions."
+            for judge in judged
+            if judge.unusable
+        ]
+    else:
+        remarks.append("Nobody judged the items: keys and questions were checked by rule alone.")
+    if isinstance(writer, OfflineWriter):
+        remarks.append(
+            "The offline writer puts ready sentences together: good for trying the pipeline out, "
+            "not for measuring."
+        )
+    return remarks
+
+
+def _name(folder: Path) -> str:
+    stem = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")
+    return (stem or "situations")[:64]
