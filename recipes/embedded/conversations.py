@@ -97,7 +97,7 @@ def _exercises() -> dict[str, tuple[Exercise, ...]]:
 @cache
 def situations() -> tuple[Item, ...]:
     """The situational items that are trained on: those of four statements in five."""
-    bank = load_inventory("situations-160")
+    bank = load_inventory("situations-320")
     return tuple(item for item in bank.items if not is_held_out(item.cluster or ""))
 
 
@@ -145,7 +145,7 @@ class Conversations:
     ) -> None:
         """Situations with four options as branches of one template."""
         template = SITUATION_TEMPLATES[int(rng.integers(len(SITUATION_TEMPLATES)))]
-        bank = load_inventory("situations-160")
+        bank = load_inventory("situations-320")
         # Mostly on traits that the persona speaks of, of which most is to be learned.
         pool = [
             i

@@ -19,8 +19,8 @@ SHARES = {
     # Share of the sequences of each kind. Lists and talks are long; lists most of all.
     BASICS: (0.84, 0.16, 0.00, 0.00, 0.00),
     GROWN: (0.76, 0.24, 0.00, 0.00, 0.00),
-    24e6: (0.70, 0.14, 0.06, 0.06, 0.04),
-    float("inf"): (0.42, 0.22, 0.15, 0.08, 0.13),
+    21.5e6: (0.70, 0.14, 0.06, 0.06, 0.04),
+    float("inf"): (0.36, 0.18, 0.18, 0.14, 0.14),
 }
 
 

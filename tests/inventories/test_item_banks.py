@@ -127,5 +127,5 @@ def test_a_missing_text_says_how_to_import_it(
     with pytest.raises(InventoryError, match="allport inventories import bfi-44 --from FILE"):
         load_inventory("bfi-44")
     listed = {row.name: row for row in available_inventories()}
-    assert list(listed) == [*IPIP, "bfi-44", "sd-3", "situations-160"]
+    assert list(listed) == [*IPIP, "bfi-44", "sd-3", "situations-320"]
     assert [name for name, row in listed.items() if not row.has_text] == ["bfi-44", "sd-3"]

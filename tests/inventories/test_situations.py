@@ -48,7 +48,7 @@ TRAIT_NAMES = set(
 
 @pytest.fixture(scope="module")
 def bank() -> Inventory:
-    return load_inventory("situations-160")
+    return load_inventory("situations-320")
 
 
 def side(item: Item, value: int) -> list[str]:
