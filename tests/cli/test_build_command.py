@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import json
+import random
+import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -68,3 +73,79 @@ def test_a_writer_that_writes_no_text_is_named(allport: Any, sentence: Any, mode
     said = allport(*BUILD, "--writer", "any")
     sentence(said, 1)
     assert "dumb writes no text" in said.err
+
+
+class Scribe(BaseHTTPRequestHandler):
+    """A service that writes what the prompt's form asks for, and is at its limit at first."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+    """How often each prompt was answered."""
+    busy = 2
+    """Requests that are still refused as too many."""
+
+    def do_POST(self) -> None:
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if type(self).busy > 0:
+            type(self).busy -= 1
+            self._send(429, {"error": {"message": "slow down", "type": "rate"}}, "0")
+            return
+        prompt = request["messages"][-1]["content"]
+        type(self).asked[prompt] += 1
+        choice = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": json.dumps(_written(prompt))},
+        }
+        usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+        head = {"id": "x", "object": "chat.completion", "created": 0, "model": "scribe"}
+        self._send(200, {**head, "choices": [choice], "usage": usage})
+
+    def _send(self, status: int, content: dict[str, Any], wait: str = "") -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        if wait:
+            self.send_header("Retry-After", wait)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+def _written(prompt: str) -> dict[str, Any]:
+    def line(words: int, key: object) -> str:
+        chance = random.Random(f"{prompt} {key}")
+        made_up = ["".join(chance.choices("bdfgklmnprst", k=6)) for _ in range(words)]
+        return " ".join("and" if n % 2 else word for n, word in enumerate(made_up))
+
+    form = json.loads(prompt.rsplit("Form: ", maxsplit=1)[1])
+    if "high" in form:
+        return {end: [line(16, (end, n)) for n in range(2)] for end in form}
+    if "situation" in form:
+        return {"situation": line(30, ""), "question": "What should I do?"}
+    return {name: [line(8, n) for n in range(9)] for name in form}
+
+
+def test_a_service_writes_with_retries_and_is_asked_once(
+    allport: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Scribe)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    words = (*BUILD, *SMALL, "--spare", "0", "--writer", "openai:scribe", "--json")
+    try:
+        built = allport(*words)
+        again = allport(*words)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert built.code == 0, built.err
+    assert built.json["items"] == {"E": 5, "A": 5}
+    assert again.json == {**built.json, "replies_asked": 0}
+    assert set(Scribe.asked.values()) == {1}
+    assert Scribe.asked.total() == built.json["replies_asked"] == 2 + 2 + 10 + 10 + 10
+    assert Scribe.busy == 0

@@ -276,7 +276,7 @@ def test_judges_drop_what_they_key_otherwise_but_for_one_of_them(
     assert set(right.asked.values()) == set(other.asked.values()) == {1}
     # They found every key without the situation, and approved of the high end alone.
     assert more.found["keys found from options alone, x"].value == 1
-    assert more.found["approved options that are of the high end, x"].value == 1
+    assert more.found["approved options of the high end, Agreeableness, x"].value == 1
 
 
 def test_one_judge_alone_must_agree_and_questions_must_be_open(tmp_path: Path) -> None:
@@ -302,7 +302,7 @@ def test_a_judge_without_a_liking_is_no_use_as_a_key(
     firm = [judge(name, offline_key()) for name in "xy"]
     made = build_situations(tmp_path / "p", SEEDS, statements=2, judges=[*firm, even])
     assert made.found["keys found from options alone, even"].value == 0
-    assert made.found["approved options that are of the high end, even"].value == 0.5
+    assert made.found["approved options of the high end, Extraversion, even"].value == 0.5
 
 
 def test_statements_come_from_files(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from allport.corpora.building_checks import Candidate, mark_repeats
+from allport.corpora.building_findings import find_of_whole, remarks_on
 from allport.corpora.building_judges import Judged, agreed, judge_items
 from allport.corpora.building_output import as_inventory, write_built, write_yield
 from allport.corpora.building_replies import StageYield, prompt_version
@@ -24,18 +24,13 @@ from allport.corpora.building_stages import (
     write_statements,
 )
 from allport.corpora.building_store import CallStore
-from allport.corpora.building_words import options_only
 from allport.corpora.building_writers import OfflineWriter, Writer
 from allport.errors import RunError, UsageError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Respondent
-from allport.psychometrics.estimate import Estimate, undefined
-from allport.psychometrics.intervals import mean_interval
+from allport.psychometrics.estimate import Estimate
 
 __all__ = ["BuiltSituations", "build_situations"]
-
-NEAR_CHANCE = 0.6
-"""Share of pairs that words alone may order rightly, where chance is .5."""
 
 
 @dataclass(frozen=True)
@@ -145,14 +140,14 @@ def build_situations(
             raise RunError(
                 f"No item passed all checks; {path} says what fell at which stage and why."
             )
-        found = _found(items, judged, rows, seed)
+        found = find_of_whole(items, judged, rows, seed)
         built = BuiltSituations(
             inventory=as_inventory(items, _name(folder), writer.name),
             items=tuple(items),
             fallen=tuple(fallen),
             stages=tuple(stages),
             found=found,
-            remarks=tuple(_remarks(writer, judged, found)),
+            remarks=tuple(remarks_on(writer, judged, found)),
             writer=writer.name,
             judges=tuple(judge.judge for judge in judged),
             seed=seed,
@@ -232,70 +227,6 @@ def _complete(
     tally.kept = len(chosen)
     stages.append(tally)
     return chosen
-
-
-def _found(
-    items: Sequence[Candidate], judged: Sequence[Judged], rows: NDArray[np.intp], seed: int
-) -> dict[str, Estimate]:
-    found: dict[str, Estimate] = {}
-    for trait in dict.fromkeys(item.trait for item in items):
-        own = [item for item in items if item.trait == trait]
-        found[f"options alone, words, {trait.name}"] = options_only(
-            [item.high for item in own],
-            [item.low for item in own],
-            [item.statement for item in own],
-            seed=seed,
-        )[0]
-    clusters = [f"{item.trait.code} {item.statement}" for item in items]
-    for judge in judged:
-        for what, values in (
-            ("keys found from options alone", judge.keyed_alone[rows]),
-            ("approved options that are of the high end", judge.approval[rows]),
-        ):
-            found[f"{what}, {judge.judge}"] = (
-                undefined("the judge gave nothing usable")
-                if np.isnan(values).all()
-                else mean_interval(values, clusters=clusters, resamples=1000, seed=seed)
-            )
-    return found
-
-
-def _remarks(writer: Writer, judged: Sequence[Judged], found: Mapping[str, Estimate]) -> list[str]:
-    remarks = []
-    telling = [
-        name.rsplit(", ", maxsplit=1)[-1]
-        for name, estimate in found.items()
-        if name.startswith("options alone, words") and estimate.value > NEAR_CHANCE
-    ]
-    remarks.append(
-        "Options alone, words: the share of pairs of a high and a low option of an item that a "
-        "classifier of words, which learned from other statements, orders rightly; .5 is chance. "
-        + (
-            f"It is above {NEAR_CHANCE:g} for {', '.join(telling)}: a respondent could choose by "
-            "words alone, without reading the situation."
-            if telling
-            else f"It is not above {NEAR_CHANCE:g} where it is known."
-        )
-    )
-    if judged:
-        remarks.append(
-            "Keys found from options alone: chance is 1/6. A judge that is told the trait may well "
-            "find them; what the situation adds is what it finds beyond. Of approved options, half "
-            "are of the high end where neither side is more desirable."
-        )
-        remarks += [
-            f"{judge.judge} gave nothing usable to {judge.unusable} questions."
-            for judge in judged
-            if judge.unusable
-        ]
-    else:
-        remarks.append("Nobody judged the items: keys and questions were checked by rule alone.")
-    if isinstance(writer, OfflineWriter):
-        remarks.append(
-            "The offline writer puts ready sentences together: good for trying the pipeline out, "
-            "not for measuring."
-        )
-    return remarks
 
 
 def _name(folder: Path) -> str:
