@@ -202,6 +202,7 @@ def test_replies_that_are_no_json_are_asked_for_anew_and_counted(tmp_path: Path)
         ("options", '{"high": ["a"], "low": ["b", "c"]}', "another form"),
         ("options", "[1, 2]", "no JSON object"),
         ("situation", " \n", "nothing"),
+        ("situation", '{"situation": "Here \\ud83d.", "question": "Why?"}', "another form"),
         ("situation", '{"situation": "Here.", "question": " "}', "another form"),
     ],
 )
@@ -222,6 +223,7 @@ def test_one_item_of_a_trait_is_not_enough_for_the_baseline(tmp_path: Path) -> N
         estimate = made.found[f"options alone, words, {name}"]
         assert math.isnan(estimate.value)
         assert "one statement only" in estimate.reason
+    assert "as no trait has two statements" in made.remarks[0]
     assert "not known: one statement only" in Path(made.files["card"]).read_text()
 
 

@@ -57,6 +57,7 @@ def test_a_sound_item_passes_everything() -> None:
         ("format", {"low": (SOUND.low[0],)}),
         ("format", {"low": (SOUND.high[0].upper(), SOUND.low[0])}),
         ("format", {"high": (f"A. {SOUND.high[0]}", SOUND.high[1])}),
+        ("format", {"high": (f"\x07{SOUND.high[0]}", SOUND.high[1])}),
         (
             "format",
             {"situation": "My bus [PLACE] has stopped and we wait for two hours in the rain."},

@@ -121,8 +121,10 @@ def _format(item: Candidate) -> str:
         return "the question does not end with a question mark"
     if len({option.lower() for option in (*item.high, *item.low)}) < 4:
         return "two options are equal"
-    if any(re.search(r"[{}<>\n]|\[|\b[A-D][.)] ", text) for text in texts):
-        return "it holds labels, brackets or line breaks"
+    if any(re.search(r"[{}<>]|\[|\b[A-D][.)] ", text) for text in texts):
+        return "it holds labels or brackets"
+    if not all(text.isprintable() for text in texts):
+        return "it holds characters that are not printed"
     return ""
 
 

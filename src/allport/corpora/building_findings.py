@@ -69,20 +69,24 @@ def remarks_on(
     writer: Writer, judged: Sequence[Judged], found: Mapping[str, Estimate]
 ) -> list[str]:
     """What somebody who uses the bank has to know, a sentence or two each."""
-    telling = [
-        name.removeprefix(f"{_WORDS}, ")
+    known = {
+        name.removeprefix(f"{_WORDS}, "): estimate.value
         for name, estimate in found.items()
-        if name.startswith(_WORDS) and estimate.value > NEAR_CHANCE
-    ]
+        if name.startswith(_WORDS) and estimate.value == estimate.value
+    }
+    telling = [trait for trait, value in known.items() if value > NEAR_CHANCE]
+    verdict = f"It is not above {NEAR_CHANCE:g} for {', '.join(known)}."
+    if telling:
+        verdict = (
+            f"It is above {NEAR_CHANCE:g} for {', '.join(telling)}: a respondent could choose by "
+            "words alone, without reading the situation."
+        )
+    elif not known:
+        verdict = "It is not known here, as no trait has two statements."
     remarks = [
         "Options alone, words: the share of pairs of a high and a low option of an item that a "
         "classifier of words, which learned from other statements, orders rightly; .5 is chance. "
-        + (
-            f"It is above {NEAR_CHANCE:g} for {', '.join(telling)}: a respondent could choose by "
-            "words alone, without reading the situation."
-            if telling
-            else f"It is not above {NEAR_CHANCE:g} where it is known."
-        )
+        f"{verdict}"
     ]
     if judged:
         remarks.append(

@@ -62,8 +62,6 @@ class CallStore:
                 process, or cannot be written.
         """
         self.folder = Path(folder)
-        self.kept = 0
-        """Calls whose replies were there already."""
         self.asked = 0
         """Replies that came in this session."""
         self._resources = contextlib.ExitStack()
@@ -97,7 +95,6 @@ class CallStore:
             row = self._database.execute("SELECT reply FROM calls WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
             self._fail(error)
-        self.kept += row is not None
         return None if row is None else str(row[0])
 
     def add(

@@ -127,7 +127,8 @@ class RespondentWriter:
         for response in self._respondent.answer(questions):
             if response.text is None and not (response.refused or response.unparsable):
                 raise ModelError(f"{self.name} writes no text; name a writer that does.")
-            yield response.item, response.text or ""
+            # A service can send half of a character, which no file takes.
+            yield response.item, (response.text or "").encode(errors="replace").decode()
 
 
 class OfflineWriter:
