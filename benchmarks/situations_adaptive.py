@@ -33,7 +33,7 @@ from allport.personas import TraitLevels
 from allport.psychometrics import bootstrap
 from benchmarks.results import Row
 
-BANK = "situations-160"
+BANK = "situations-320"
 CALIBRATED = 60
 TESTED = 100
 MOST = 16
@@ -110,6 +110,8 @@ def other_personas(
     rng = np.random.default_rng(seed)
     codes = [trait.code for trait in inventory.traits]
     taken = {tuple(persona.levels[code] for code in codes) for persona in others}
+    if len(taken) > 9 ** len(codes) // 2:
+        raise ValueError(f"{len(taken)} personas leave few others of {len(codes)} traits.")
     found: list[TraitLevels] = []
     while len(found) < count:
         levels = tuple(float(step) / 4 for step in rng.integers(-4, 5, size=len(codes)))

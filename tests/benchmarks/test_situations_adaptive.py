@@ -16,7 +16,7 @@ def _some(inventory: Inventory) -> Inventory:
 
 
 def test_the_rows_come_from_other_personas_than_the_calibration() -> None:
-    bank = _some(load_inventory("situations-160"))
+    bank = _some(load_inventory("situations-320"))
 
     def answer(question: Question) -> list[float]:
         item = bank.item(question.item)
@@ -49,7 +49,7 @@ def test_the_rows_come_from_other_personas_than_the_calibration() -> None:
 def test_what_was_answered_is_answered_again() -> None:
     from allport.administration import Design, measure
 
-    bank = _some(load_inventory("situations-160"))
+    bank = _some(load_inventory("situations-320"))
     design = Design(templates=("advice-after",), items=bank.numbers[:3])
     first = ScriptedRespondent(lambda q: None if q.item == 1 else [0.1, 0.2, 0.3, 0.4], "someone")
     run = measure(first, bank, design, progress=None)

@@ -10,12 +10,23 @@ import pytest
 
 from allport.administration import Design, read_run
 from allport.evaluation import calibrate_items, calibration_personas
-from allport.inventories import load_inventory
+from allport.inventories import Inventory, load_inventory, write_inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 
-BANK = load_inventory("situations-160")
-WHAT = ("--inventory", "situations-160")
+
+def few() -> Inventory:
+    """The situations for two traits, twenty each."""
+    whole = load_inventory("situations-320")
+    items = [i for code in "OE" for i in [i for i in whole.items if i.trait == code][:20]]
+    traits = [trait for code in "OE" for trait in whole.traits if trait.code == code]
+    return whole.model_copy(
+        update={"name": "few", "title": "Few situations", "items": items, "traits": traits}
+    )
+
+
+BANK = few()
+WHAT = ("--inventory", "few.json")
 CALIBRATE = ("evaluate", "items", "m", *WHAT, "--calibrate", "cal.json", "--out", "calibrating")
 QUICK = ("--templates", "advice-after", "--orders", "0132,2310", "--personas", 12)
 ADAPTIVE = ("measure", "m", *WHAT, "--adaptive", "cal.json")
@@ -31,10 +42,11 @@ def by_rule(question: Question) -> list[float]:
 
 
 @pytest.fixture
-def situated(model: Callable[[ScriptedRespondent], None]) -> ScriptedRespondent:
-    """Every model is one that answers situations by rule."""
+def situated(allport: Any, model: Callable[[ScriptedRespondent], None]) -> ScriptedRespondent:
+    """Every model is one that answers situations by rule, and there is a file of them."""
     respondent = ScriptedRespondent(by_rule, "by-rule")
     model(respondent)
+    write_inventory(BANK, "few.json")
     return respondent
 
 
@@ -61,21 +73,21 @@ def test_a_bank_is_calibrated_and_asked_adaptively(
     calibrated = allport(*CALIBRATE, *QUICK)
     assert (calibrated.code, calibrated.err) == (0, "")
     assert Path("cal.json").read_text("utf-8") == calibration
-    assert "situations-160, calibrated on by-rule as 12 personas" in calibrated.out
+    assert "few, calibrated on by-rule as 12 personas" in calibrated.out
     assert "--adaptive cal.json" in calibrated.out
-    assert situated.asked.total() == 12 * 160 * 2
+    assert situated.asked.total() == 12 * 40 * 2
     assert read_run("calibrating/calibration").complete
 
     said = allport(*ADAPTIVE, "--most", 5, "--out", "run")
     assert (said.code, said.err) == (0, "")
-    for word in ("Openness", "95% interval", "SE", "of 40", "of the items were asked"):
+    for word in ("Openness", "95% interval", "SE", "of 20", "of the items were asked"):
         assert word in said.out
     run = read_run("run")
     # Templates and orders are those that items were calibrated with.
     assert run.design.templates == ("advice-after",)
     assert run.design.orders == ("0132", "2310")
     assert run.complete
-    assert run.responses.height <= 4 * 5 * 2
+    assert run.responses.height <= 2 * 5 * 2
 
     again = allport(*ADAPTIVE, "--most", 5, "--out", "run", "--json").json
     assert again["asked"] == 0
@@ -102,6 +114,7 @@ def test_resume_finds_the_adaptive_run_and_asks_nothing_twice(
     allport: Any, calibrated: None, model: Any, sentence: Any
 ) -> None:
     count = 0
+    exact = ("--se", 0.01, "--most", 5)
 
     def stopping(question: Question) -> list[float]:
         nonlocal count
@@ -111,16 +124,16 @@ def test_resume_finds_the_adaptive_run_and_asks_nothing_twice(
         return by_rule(question)
 
     model(ScriptedRespondent(stopping, "by-rule"))
-    stopped = allport(*ADAPTIVE, "--most", 5)
+    stopped = allport(*ADAPTIVE, *exact)
     sentence(stopped, 1)
-    assert "9 of 40 answers are kept" in stopped.err
+    assert "9 of 20 answers are kept" in stopped.err
     (folder,) = Path("runs").iterdir()
     rest = ScriptedRespondent(by_rule, "by-rule")
     model(rest)
     # The whole bank is another run than the one that was stopped.
     other = allport("measure", "m", *WHAT, "--resume")
     assert "no unfinished run" in other.err
-    found = allport(*ADAPTIVE, "--most", 5, "--resume", "--json").json
+    found = allport(*ADAPTIVE, *exact, "--resume", "--json").json
     assert found["folder"] == str(folder)
     assert found["asked"] == rest.asked.total() == read_run(folder).responses.height - 9
 
@@ -137,7 +150,7 @@ def test_resume_finds_the_adaptive_run_and_asks_nothing_twice(
         ),
         (
             ("measure", "m", "--inventory", "mini-ipip-20", "--adaptive", "cal.json"),
-            "The calibration is of situations-160, not of mini-ipip-20",
+            "The calibration is of few, not of mini-ipip-20",
         ),
         ((*ADAPTIVE, "--report"), "--report does not go with --adaptive"),
         ((*ADAPTIVE, "--facets"), "--facets does not go with --adaptive"),

@@ -20,13 +20,12 @@ from typing import Any, Literal
 
 from allport.administration.bank_calibration import BankCalibration, asking_of, item_shares
 from allport.administration.design import Design
-from allport.administration.measuring import ask_in_rounds
-from allport.administration.planning import QuestionKey, persona_prompts, plan, question_key
+from allport.administration.measuring import ask_in_rounds, plan_run
+from allport.administration.planning import QuestionKey, question_key
 from allport.administration.progress import ProgressCallback
 from allport.administration.responses import responses_frame
 from allport.administration.run import Run
-from allport.administration.run_record import RunRecord
-from allport.administration.templates import Template, standard_templates, templates_for
+from allport.administration.templates import Template, standard_templates
 from allport.errors import RunError, UsageError
 from allport.files import write_atomically
 from allport.inventories.inventory import Inventory
@@ -153,18 +152,7 @@ def measure_adaptively(
     """
     design = Design(templates=standard_templates(inventory)) if design is None else design
     _check(inventory, calibration, design, standard_error, score_error, most_items, among)
-    templates = templates_for(inventory) if templates is None else templates
-    personas = tuple(personas)
-    questions = plan(inventory, design, personas, templates)
-    record = RunRecord.of(
-        respondent.name,
-        respondent.describe(),
-        inventory,
-        design,
-        persona_prompts(design, personas),
-        templates,
-        questions,
-    )
+    record, questions = plan_run(respondent, inventory, design, personas, templates)
     rule: dict[str, Any] = {
         "calibration": calibration.content_hash,
         "standard_error": standard_error,

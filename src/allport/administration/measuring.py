@@ -24,7 +24,7 @@ from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question, Respondent, Response
 from allport.personas.persona import Persona
 
-__all__ = ["Rounds", "ask_in_rounds", "measure"]
+__all__ = ["Rounds", "ask_in_rounds", "measure", "plan_run"]
 
 Rounds = Callable[[Mapping[QuestionKey, Response]], Iterable[Sequence[Question]]]
 """Given the answers, which grow as they come, the questions to put, one list after the other."""
@@ -68,6 +68,25 @@ def measure(
         RunError: The run folder holds another run, is in use or cannot be written; or the run was
             interrupted from the keyboard, with what is left to do.
     """
+    record, questions = plan_run(respondent, inventory, design, personas, templates)
+    return ask_in_rounds(
+        respondent,
+        record,
+        lambda _: (questions,),
+        run_folder,
+        most=len(questions),
+        progress=progress,
+    )
+
+
+def plan_run(
+    respondent: Respondent,
+    inventory: Inventory,
+    design: Design | None,
+    personas: Iterable[Persona],
+    templates: Mapping[str, Template] | None,
+) -> tuple[RunRecord, list[Question]]:
+    """The record of a run that is about to start, and its questions; arguments as of `measure`."""
     design = Design(templates=standard_templates(inventory)) if design is None else design
     templates = templates_for(inventory) if templates is None else templates
     personas = tuple(personas)
@@ -81,14 +100,7 @@ def measure(
         templates,
         questions,
     )
-    return ask_in_rounds(
-        respondent,
-        record,
-        lambda _: (questions,),
-        run_folder,
-        most=len(questions),
-        progress=progress,
-    )
+    return record, questions
 
 
 def ask_in_rounds(

@@ -29,7 +29,7 @@ class AdaptiveOptions:
     """Whether items are chosen by what they tell, and when to stop."""
 
     calibration: Annotated[Path | None, Parameter(name="--adaptive", show_default=False)] = None
-    """Ask only the items that tell most; takes what allport evaluate items --calibrate wrote."""
+    """Ask only the items that tell most; takes a file that allport evaluate items calibrated."""
     se: Annotated[float | None, Parameter(show_default=False)] = None
     """Standard error of a trait's level at which to stop, 0.3 standard deviations unless given."""
     points: Annotated[float | None, Parameter(show_default=False)] = None
