@@ -30,6 +30,9 @@ class TrainingSequence:
     positions: list[int] = field(default_factory=list)
     branch: list[int] = field(default_factory=list)
     targets: list[tuple[int, list[int], list[float]]] = field(default_factory=list)
+    summary: int = 0
+    """Index of the last token of the system text, where what follows must do with that token and
+    cannot see the text before it; 0 where it can."""
 
     def extend(self, tokens: Sequence[int], branch: int = 0, start: int | None = None) -> None:
         """Add tokens to a branch, from a position on; by default to the end of the prefix."""

@@ -11,16 +11,20 @@ from questionnaires import Questionnaires
 from speakers import Speaker
 from tokenizers import Tokenizer
 
-BASICS, GROWN, MIXED = 4.5e6, 7e6, 12e6
+BASICS, GROWN, MIXED, SETTLED = 4.5e6, 7e6, 12e6, 22e6
 """Tokens after which one simplification after the other ends."""
+SUMMARISED, SUMMARISED_LISTS = 0.6, 0.25
+"""Share of system texts, in the last stage, of which only the last token can be seen afterwards.
+The model has to say there all that it will need of the person, whatever is asked: a state that a
+probe can read and that steering can add to. Otherwise it looks up what it needs, word by word."""
 
 KINDS = ("items", "list", "talk", "practise", "advise")
 SHARES = {
     # Share of the sequences of each kind. Lists and talks are long; lists most of all.
     BASICS: (0.84, 0.16, 0.00, 0.00, 0.00),
     GROWN: (0.76, 0.24, 0.00, 0.00, 0.00),
-    21.5e6: (0.70, 0.14, 0.06, 0.06, 0.04),
-    float("inf"): (0.36, 0.18, 0.18, 0.14, 0.14),
+    SETTLED: (0.70, 0.14, 0.06, 0.06, 0.04),
+    float("inf"): (0.40, 0.16, 0.17, 0.13, 0.14),
 }
 
 
@@ -50,6 +54,7 @@ class SequenceMaker:
         speaker = self._speaker(rng, seen)
         if speaker.system:
             sequence.extend(self.ids.tokenizer.encode(SYSTEM + speaker.system + END).ids)
+            self._summarise(rng, sequence, SUMMARISED, seen)
         if kind == "talk":
             self.conversations.talk(rng, sequence, speaker, int(rng.integers(1, 7)))
             if rng.random() < 0.3:
@@ -61,6 +66,13 @@ class SequenceMaker:
         else:
             self._items(rng, sequence, speaker, seen)
         return sequence
+
+    @staticmethod
+    def _summarise(
+        rng: np.random.Generator, sequence: TrainingSequence, share: float, seen: float
+    ) -> None:
+        if seen > SETTLED and rng.random() < share:
+            sequence.summary = len(sequence.tokens) - 1
 
     def _speaker(self, rng: np.random.Generator, seen: float) -> Speaker:
         how = rng.random()
@@ -110,6 +122,7 @@ class SequenceMaker:
         else:
             paraphrased = 0.0 if seen < GROWN else 0.1
             self.questionnaires.list_answers(rng, sequence, means, listed, paraphrased)
+        self._summarise(rng, sequence, SUMMARISED_LISTS, seen)
         left = np.setdiff1d(pool, listed)
         asked = left if len(left) >= 3 else pool
         if seen > GROWN and rng.random() < 0.1:

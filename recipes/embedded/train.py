@@ -87,6 +87,8 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
     b = torch.from_numpy(branch)
     mask = (b[:, None, :] == 0) | (b[:, None, :] == b[:, :, None])
     mask &= torch.ones(length, length, dtype=torch.bool).tril()
+    for row, s in enumerate(batch):
+        mask[row, s.summary + 1 :, : s.summary] = False
     read = _followed_in_prefix(branch)
     read = read[np.random.default_rng([21, seed]).random(len(read)) < PREFIX_SHARE]
     return {
@@ -221,7 +223,9 @@ def train(rank: int, options: argparse.Namespace) -> None:
             print(f"going on from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
     started = saved = time.monotonic()
     began, excess, reading = seen, 0.0, 0.0
-    while seen < options.tokens:
+    parent = os.getppid()
+    # Whoever is left alone, because the command was killed, ends as well.
+    while seen < options.tokens and os.getppid() == parent:
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, options.tokens)
         seed = 1000 * (step + options.seed * 10_000_000)

@@ -389,6 +389,8 @@ def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
     )
     model = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
     batch = [maker.draw(seed, 3e7) for seed in (1, 2, 3)]
+    for sequence in batch:
+        sequence.summary = 0
     collated = recipe.train.collate(batch, 0)
     assert collated["ids"].shape[1] == 8
     assert collated["probabilities"].sum(dim=1).numpy() == pytest.approx(1)
@@ -403,6 +405,22 @@ def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
                 kept = [i for i, b in enumerate(sequence.branch) if b in (0, branch)]
                 alone = model(input_ids=torch.tensor([[sequence.tokens[i] for i in kept]])).logits
                 torch.testing.assert_close(packed[row, kept], alone[0], rtol=1e-4, atol=1e-4)
+
+
+def test_of_a_summarised_persona_only_the_last_token_is_seen(
+    recipe: SimpleNamespace, maker: Any
+) -> None:
+    batch = [s for seed in range(20) if (s := maker.draw(seed, 3e7)).summary]
+    assert 3 < len(batch) < 18
+    assert not any(maker.draw(seed, 1e7).summary for seed in range(20))
+    end = maker.ids.tokenizer.token_to_id("<|end|>")
+    seen = recipe.train.collate(batch, 0)["mask"][:, 0] == 0
+    for row, sequence in enumerate(batch):
+        at = sequence.summary
+        assert sequence.tokens[at] == end
+        assert not seen[row, at + 1 :, :at].any()
+        assert seen[row, at + 1 : len(sequence.tokens), at].all()
+        assert seen[row, at, : at + 1].all()
 
 
 def test_targets_are_placed_where_their_sequence_stands(
