@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 import torch
 
 from allport.alignment import capture_contrasts, model_sites
-from allport.alignment.activations import activations_folder, read_at_answer
+from allport.alignment.activations import _probes, activations_folder, read_at_answer
 from allport.alignment.contrasts import ContrastPrompt, contrast_prompts, contrasts_of
 from allport.errors import InventoryError, ModelError, UsageError
 from allport.inventories import load_inventory
 from allport.models.respondent import Message
 from allport.models.transformers_model import TransformersModel
+from allport.personas import TraitLevels
 
 SHORT = load_inventory("mini-ipip-20")
 NUMBERS = SHORT.numbers[:4]
@@ -90,6 +92,47 @@ def test_a_persona_contrast_is_read_before_the_answer() -> None:
     assert agree[0].messages[0].content.endswith("Very Accurate")
     assert disagree[0].messages[0].content.endswith("Very Inaccurate")
     assert agree[0].messages[1] == disagree[0].messages[1]
+
+
+def test_a_contrast_of_levels_goes_toward_the_key() -> None:
+    [contrast, _] = contrasts_of(("levels",))
+    for key in (1, -1):
+        item = next(item for item in SHORT.items if item.trait == "E" and item.key == key)
+        agree, disagree = contrast_prompts(contrast, SHORT, item, SHORT.items[1:3])
+        high, low = (TraitLevels({"E": level}).system_prompt() for level in (1.0, -1.0))
+        assert agree[0].messages[0].content == (high if key > 0 else low)
+        assert disagree[0].messages[0].content == (low if key > 0 else high)
+        assert agree[1].messages[1] == disagree[1].messages[1] != agree[0].messages[1]
+
+
+def test_probes_are_of_all_traits_and_both_keys() -> None:
+    inventory = load_inventory("ipip-neo-120")
+    probes = _probes(inventory, inventory.numbers)
+    assert Counter(probe.trait for probe in probes) == dict.fromkeys("NEOAC", 2)
+    assert {probe.key for probe in probes} == {1, -1}
+
+
+def test_equal_prompts_are_read_once(
+    tiny_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import allport.alignment.activations as module
+
+    model = TransformersModel(tiny_model("llama"), tokenizer)
+    counted: list[int] = []
+
+    def read(model: Any, sites: Any, prompts: Any) -> Any:
+        counted.append(len(prompts))
+        return read_at_answer(model, sites, prompts)
+
+    monkeypatch.setattr(module, "read_at_answer", read)
+    numbers = [item.number for item in SHORT.items if item.trait == "E"]
+    found = capture_contrasts(model, SHORT, numbers, kinds=("levels",), cache=False)
+    # Two personas, each item as a probe, two orders; not once more for each item contrasted.
+    assert counted == [2 * len(numbers) * 2]
+    keys = np.array([SHORT.item(number).key for number in numbers])
+    difference = found.sides[:, :, 0] - found.sides[:, :, 1]
+    turned = difference * keys[:, None, None, None]
+    np.testing.assert_allclose(turned, np.broadcast_to(turned[:1], turned.shape), atol=1e-6)
 
 
 @pytest.mark.parametrize("answer", ["Yes", "Very Accurate", "B"])

@@ -26,7 +26,7 @@ from allport.alignment.projections import ModelSites, model_sites
 from allport.alignment.ridge_directions import heads_of
 from allport.errors import ModelError
 from allport.files import sha256_of, write_atomically
-from allport.inventories.inventory import Inventory
+from allport.inventories.inventory import Inventory, Item
 from allport.models.label_tokens import LabelTokens
 from allport.models.prefix_engine import PrefixEngine, Prompt
 from allport.models.respondent import Message
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ContrastActivations", "activations_folder", "capture_contrasts", "read_at_answer"]
 
-_FORMAT = 1
-_PROBES = 6
+_FORMAT = 2
+_PROBES = 10
 """Items asked after a persona, where the contrast is one."""
 
 
@@ -167,9 +167,11 @@ def _identity(
     }
 
 
-def _probes(inventory: Inventory, numbers: Sequence[int]) -> list[Any]:
-    step = max(1, len(numbers) // _PROBES)
-    return [inventory.item(number) for number in numbers[::step][:_PROBES]]
+def _probes(inventory: Inventory, numbers: Sequence[int]) -> list[Item]:
+    """Items of all traits and both keys in even shares, as far as there are any."""
+    items = sorted((inventory.item(n) for n in numbers), key=lambda i: (i.trait, i.key, i.number))
+    places = np.linspace(0, len(items) - 1, min(_PROBES, len(items))).round().astype(int)
+    return [items[place] for place in places]
 
 
 def _captured(
@@ -188,7 +190,10 @@ def _captured(
             for side, some in enumerate(both):
                 prompts += some
                 owners += [(place, column, side)] * len(some)
-    read = read_at_answer(model, sites, prompts)
+    # Items of one trait and key have the same levels, and so the same prompts.
+    distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
+    places = np.array([distinct[prompt] for prompt in prompts])
+    read = read_at_answer(model, sites, list(distinct))
     shape = (len(numbers), len(contrasts), 2)
     counts = np.zeros(shape)
     index = tuple(np.array(owners).T)
@@ -196,7 +201,7 @@ def _captured(
     found = {}
     for site, values in read.items():
         sums = np.zeros((*shape, *values.shape[1:]))
-        np.add.at(sums, index, values)
+        np.add.at(sums, index, values[places])
         found[site] = (sums / counts[..., None, None]).astype(np.float32)
         if not np.isfinite(found[site]).all():
             raise ModelError(

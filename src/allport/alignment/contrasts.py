@@ -6,8 +6,10 @@
     yes-no    "Is this true of you? ... Answer yes or no.", answered either way
     persona   a system text in which the model has said of itself that the item is accurate or
               inaccurate; read where it then answers other items
+    levels    a system text that describes somebody as extremely high or low on the item's trait,
+              toward the item's key in agreeing; read where other items are answered
 
-The first two are read at the answer, the third at the place where an answer is due.
+The first two are read at the answer, the others at the place where an answer is due.
 """
 
 from __future__ import annotations
@@ -23,10 +25,12 @@ from allport.errors import UsageError
 from allport.inventories.inventory import Inventory, Item
 from allport.models.respondent import Message
 from allport.personas.person import Person
+from allport.personas.persona import Persona
+from allport.personas.trait_levels import TraitLevels
 
 __all__ = ["CONTRASTS", "Contrast", "ContrastKind", "ContrastPrompt", "contrast_prompts"]
 
-ContrastKind = Literal["options", "yes-no", "persona"]
+ContrastKind = Literal["options", "yes-no", "persona", "levels"]
 CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
 """Kinds of contrast, by name."""
 
@@ -110,8 +114,7 @@ def contrast_prompts(
         return (agree,), (disagree,)
     sides = []
     for agrees in (True, False):
-        said = {item.number: float(options[ends[agrees]].value)}
-        told = Message("system", Person("contrast", inventory, said).system_prompt())
+        told = Message("system", _persona(contrast, inventory, item, agrees).system_prompt())
         sides.append(
             tuple(
                 ContrastPrompt((told, Message("user", text)), "")
@@ -119,3 +122,12 @@ def contrast_prompts(
             )
         )
     return sides[0], sides[1]
+
+
+def _persona(contrast: Contrast, inventory: Inventory, item: Item, agrees: bool) -> Persona:
+    """Somebody of whom the item is accurate, or inaccurate."""
+    if contrast.kind == "levels":
+        return TraitLevels({item.trait: float(item.key if agrees else -item.key)}, "contrast")
+    values = [option.value for option in inventory.options(item)]
+    said = float(values[-1] if agrees else values[0])
+    return Person("contrast", inventory, {item.number: said})
