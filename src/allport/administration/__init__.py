@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from allport.administration.run import Run, RunSummary, find_runs, read_run
     from allport.administration.run_record import RunRecord
     from allport.administration.scoring_people import PeopleScores, score
+    from allport.administration.situation_scoring import situation_scores
     from allport.administration.templates import (
         LabelStyle,
         RenderedItem,
@@ -108,6 +109,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "PeopleScores",
         "score",
     ),
+    "situation_scoring": ("situation_scores",),
     "templates": (
         "LabelStyle",
         "RenderedItem",
@@ -161,6 +163,7 @@ __all__ = [
     "read_templates",
     "responses_frame",
     "score",
+    "situation_scores",
     "standard_templates",
     "templates_for",
     "validate_responses",

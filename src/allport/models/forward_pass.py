@@ -144,6 +144,14 @@ class ForwardPass:
             self._sharing = self._try_sharing(np.resize(tokens, 12).astype(np.int64))
         return self._sharing
 
+    def share(self, way: Sharing | None) -> None:
+        """Have common prefixes run in one way from now on; None finds the best way out again.
+
+        Args:
+            way: "whole" runs every row by itself, which is what sharing is compared with.
+        """
+        self._sharing = way
+
     def _try_sharing(self, tokens: NDArray[np.int64]) -> Sharing:
         kinds = {type(layer) for layer in self._cache_by_config().layers}
         if not kinds <= {DynamicLayer, DynamicSlidingWindowLayer}:

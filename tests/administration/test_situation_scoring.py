@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from allport.administration import Design, measure, situation_scores
+from allport.errors import UsageError
+from allport.inventories import Inventory, load_inventory
+from allport.models.respondent import Question
+from allport.models.scripted import ScriptedRespondent
+from allport.personas import TraitLevels
+
+
+def few() -> Inventory:
+    bank = load_inventory("situations-320")
+    return bank.model_copy(update={"items": bank.items[:3]})
+
+
+def test_items_are_scored_by_persona_over_all_conditions() -> None:
+    bank = few()
+    numbers = bank.numbers
+
+    def answer(question: Question) -> list[float] | None:
+        if question.condition.persona or question.item == numbers[1]:
+            return [0.3, 0.3, 0.4, 0.0]
+        if question.item == numbers[2]:
+            return None
+        return [0.1, 0.7, 0.1, 0.1] if question.condition.order == "0132" else [0.2, 0.6, 0.1, 0.1]
+
+    persona = TraitLevels({"O": 1.0}, name="high")
+    design = Design(templates=("advice-after",), personas=("", "high"))
+    run = measure(ScriptedRespondent(answer), bank, design, personas=[persona], progress=None)
+    scores = situation_scores(run.responses, bank)
+    assert list(scores) == ["", "high"]
+    plain = scores[""]
+    np.testing.assert_array_equal(plain.argmax, [1, 0, math.nan])
+    high = (0.1 * 0.2**3) ** 0.25 + (0.7 * 0.6**3) ** 0.25
+    assert plain.mass[0] == pytest.approx(high / (high + 0.2))
+    assert plain.mass[1] == pytest.approx(0.6)
+    assert math.isnan(plain.mass[2])
+    np.testing.assert_array_equal(scores["high"].argmax, [0, 0, 0])
+
+
+def test_a_response_scale_has_no_sides() -> None:
+    likert = load_inventory("mini-ipip-20")
+    run = measure(ScriptedRespondent(lambda question: 2), likert, progress=None)
+    with pytest.raises(UsageError, match="Item 1 of mini-ipip-20 has no high and low side"):
+        situation_scores(run.responses, likert)
