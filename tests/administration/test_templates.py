@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allport.administration.statements import statement
-from allport.administration.templates import Template, load_templates, read_templates
+from allport.administration.templates import (
+    Template,
+    load_templates,
+    read_templates,
+    standard_templates,
+    templates_for,
+    wordings,
+)
 from allport.errors import UsageError
 from allport.inventories.inventory import Inventory, Item, Option
 
@@ -201,3 +208,48 @@ def test_a_template_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'[a]\ntext = "\xe9"\n')
     with pytest.raises(UsageError, match=r"latin\.toml: the templates cannot be read"):
         read_templates(tmp_path / "latin.toml")
+
+
+def test_situations_are_asked_in_each_wording_with_either_kind_of_label(
+    situational: Inventory,
+) -> None:
+    standard = ("advice-after", "advice-before", "advice-bare")
+    assert standard_templates(situational) == wordings(situational) == standard
+    assert tuple(load_templates("situation")) == standard
+    every = templates_for(situational)
+    pairs = {
+        "advice-after": "advice-after-digits",
+        "advice-before-letters": "advice-before",
+        "advice-bare": "advice-bare-digits",
+    }
+    assert {*pairs, *pairs.values()} == set(every)
+    item, shown = situational.items[0], (2, 0, 3, 1)
+    for name, other in pairs.items():
+        lettered = every[name].render(situational, item, shown)
+        numbered = every[other].render(situational, item, shown)
+        assert lettered.labels == ("B", "D", "A", "C")
+        assert numbered.labels == ("2", "4", "1", "3")
+        assert lettered.options == numbered.options
+        expected = lettered.text.replace("letter", "number")
+        sign = {"advice-before-letters": " ="}.get(name, every[name].option[len("{label}")])
+        for letter, number in zip("ABCD", "1234", strict=True):
+            expected = expected.replace(f"\n{letter}{sign}", f"\n{number}{sign}")
+        assert numbered.text == expected
+
+
+def test_a_template_that_is_like_another(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        '[one]\nlabels = "letters"\noption = "{label}) {option}"\n'
+        'text = "{statement} Reply with the {kind}. {options}"\n'
+        '[two]\nlike = "one"\nlabels = "digits"\n[three]\nlike = "two"\nlabels = "words"\n'
+    )
+    one, two, three = read_templates(path).values()
+    assert one.text == "{statement} Reply with the letter. {options}"
+    assert two.text == "{statement} Reply with the number. {options}"
+    assert three.text == "{statement} Reply with the answer. {options}"
+    assert two.option == three.option == "{label}) {option}"
+    for other in ('"later"', '"one"', "1"):
+        path.write_text(f'[one]\nlike = {other}\nlabels = "digits"\n')
+        with pytest.raises(UsageError, match=r"template 'one' is like .*, which is no template"):
+            read_templates(path)

@@ -24,10 +24,14 @@ __all__ = [
     "read_templates",
     "standard_templates",
     "templates_for",
+    "wordings",
 ]
 
 LabelStyle = Literal["letters", "lower", "digits", "words"]
 Asks = Literal["statement", "situation"]
+
+_KINDS = {"letters": "letter", "lower": "letter", "digits": "number"}
+"""What stands for {kind} in the text of a template, by its labels."""
 
 
 class RenderedItem(NamedTuple):
@@ -138,6 +142,9 @@ def _fill(text: str, places: Mapping[str, str]) -> str:
 def read_templates(path: Path | str) -> Mapping[str, Template]:
     """Read templates from a TOML file of tables `[name]` with the fields of `Template`.
 
+    A table with `like = "name"` takes the fields that it does not give from that template, which
+    must stand above it. The place {kind} in a text is what its labels are: letter, number, answer.
+
     Raises:
         UsageError: The file cannot be read, or a template does not hold.
     """
@@ -150,22 +157,43 @@ def read_templates(path: Path | str) -> Mapping[str, Template]:
 
 
 @cache
-def load_templates(asks: Asks = "statement") -> Mapping[str, Template]:
-    """The shipped templates by name, those for statements or those for situations."""
+def _shipped() -> Mapping[str, Mapping[str, object]]:
     text = files("allport.administration").joinpath("templates.toml").read_text(encoding="utf-8")
-    shipped = _templates(tomllib.loads(text), "templates.toml")
-    return MappingProxyType({name: t for name, t in shipped.items() if t.asks == asks})
+    return tomllib.loads(text)
+
+
+@cache
+def load_templates(asks: Asks = "statement", *, variants: bool = False) -> Mapping[str, Template]:
+    """The shipped templates by name, those for statements or those for situations.
+
+    Args:
+        asks: Which of the two.
+        variants: With those that say what another says, with other labels.
+    """
+    tables = _shipped()
+    return MappingProxyType(
+        {
+            name: template
+            for name, template in _templates(tables, "templates.toml").items()
+            if template.asks == asks and (variants or "like" not in tables[name])
+        }
+    )
 
 
 def templates_for(inventory: Inventory) -> Mapping[str, Template]:
-    """The shipped templates that fit the items of an inventory, by name."""
-    return load_templates(_asked_as(inventory))
+    """The shipped templates that fit the items of an inventory, by name, variants among them."""
+    return load_templates(_asked_as(inventory), variants=True)
+
+
+def wordings(inventory: Inventory) -> tuple[str, ...]:
+    """Names of the shipped templates that fit an inventory, each wording once."""
+    return tuple(load_templates(_asked_as(inventory)))
 
 
 def standard_templates(inventory: Inventory) -> tuple[str, ...]:
     """Names of the templates that an inventory is asked in where none are named."""
     if _asked_as(inventory) == "situation":
-        return tuple(load_templates("situation"))
+        return wordings(inventory)
     return ("letters", "digits")
 
 
@@ -175,9 +203,18 @@ def _asked_as(inventory: Inventory) -> Asks:
 
 def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Template]:
     templates = {}
-    for name, table in tables.items():
-        if not isinstance(table, dict):
+    whole: dict[str, dict[str, str]] = {}
+    for name, given in tables.items():
+        if not isinstance(given, dict):
             raise UsageError(f"{where}: {name!r} is not a table of template fields.")
+        table = dict(given)
+        if "like" in table:
+            other = table.pop("like")
+            if not isinstance(other, str) or other not in whole:
+                raise UsageError(
+                    f"{where}: template {name!r} is like {other!r}, which is no template above it."
+                )
+            table = whole[other] | table
         unknown = set(table) - {"text", "labels", "person", "option", "joiner", "asks"}
         missing = {"text", "labels"} - set(table)
         if unknown or missing:
@@ -186,5 +223,8 @@ def _templates(tables: Mapping[str, object], where: str) -> Mapping[str, Templat
         for field, value in table.items():
             if not isinstance(value, str):
                 raise UsageError(f"{where}: {field!r} of template {name!r} is not a text.")
-        templates[name] = Template(name=name, **table)
+        whole[name] = table
+        kind = _KINDS.get(table["labels"], "answer")
+        fields = table | {"text": table["text"].replace("{kind}", kind)}
+        templates[name] = Template(name=name, **fields)
     return MappingProxyType(templates)

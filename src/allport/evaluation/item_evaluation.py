@@ -23,7 +23,7 @@ from allport.administration.measuring import measure
 from allport.administration.orders import option_orders
 from allport.administration.progress import ProgressCallback
 from allport.administration.responses import answers
-from allport.administration.templates import standard_templates, templates_for
+from allport.administration.templates import standard_templates, wordings
 from allport.errors import ResponsesError
 from allport.inventories.inventory import Inventory
 from allport.personas.trait_levels import BIG_FIVE, DARK_TRIAD, TraitLevels
@@ -134,7 +134,7 @@ def evaluate_items(
     forms: tuple[str, ...] = ("original", "paraphrase")
     if not all("paraphrase" in item.forms for item in inventory.items):
         forms = ("original",)
-    plain = Design(templates=tuple(templates_for(inventory)), forms=forms, seed=seed)
+    plain = Design(templates=wordings(inventory), forms=forms, seed=seed)
     run = measure(respondent, inventory, plain, _part(folder, "plain"), progress=progress)
     personas = _personas(inventory)
     asked_for = Design(templates=templates[:1], personas=tuple(p.name for p in personas), seed=seed)
