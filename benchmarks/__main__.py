@@ -15,7 +15,10 @@ BENCHMARKS = (
     "measuring_start",
     "person_fit",
     "person_methods",
+    "person_evaluation",
+    "situations",
     "situations_adaptive",
+    "situations_comparison",
 )
 
 
@@ -29,8 +32,9 @@ def main(names: list[str]) -> int:
         print(f"\n{name}")
         module = importlib.import_module(f"benchmarks.{name}")
         rows = module.rows()
-        write_results(name, rows, notes=" ".join((module.__doc__ or "").split()))
-        print(table(rows))
+        layout = getattr(module, "LAYOUT", "list")
+        write_results(name, rows, " ".join((module.__doc__ or "").split()), layout)
+        print(table(rows, layout))
     for page in update_tables():
         print(f"updated {page.name}")
     return 0

@@ -14,6 +14,9 @@ from typing import Any, Literal
 
 from allport.files import write_atomically
 
+Layout = Literal["list", "side by side"]
+"""How rows are shown: one below the other with targets, or a column for each of several things."""
+
 RESULTS = Path(__file__).parent / "results"
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -67,11 +70,12 @@ def machine() -> dict[str, object]:
     }
 
 
-def write_results(name: str, rows: Iterable[Row], notes: str = "") -> Path:
+def write_results(name: str, rows: Iterable[Row], notes: str = "", layout: Layout = "list") -> Path:
     """Write results/NAME.json: rows, machine and versions."""
     content = {
         "name": name,
         "notes": notes,
+        "layout": layout,
         "machine": machine(),
         "rows": [{k: _plain(v) for k, v in asdict(row).items()} for row in rows],
     }
@@ -87,8 +91,18 @@ def _plain(value: object) -> object:
 
 def read_results(name: str) -> list[Row]:
     """The rows of results/NAME.json."""
-    content = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return [_row(fields) for fields in content["rows"]]
+    return [_row(fields) for fields in _content(name)["rows"]]
+
+
+def read_layout(name: str) -> Layout:
+    """How the rows of results/NAME.json are shown."""
+    layout: Layout = _content(name).get("layout", "list")
+    return layout
+
+
+def _content(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
 
 
 def _row(fields: dict[str, Any]) -> Row:
@@ -96,8 +110,37 @@ def _row(fields: dict[str, Any]) -> Row:
     return Row(**known)
 
 
-def table(rows: Iterable[Row]) -> str:
-    """A Markdown table of rows."""
+def table(rows: Iterable[Row], layout: Layout = "list") -> str:
+    """A Markdown table of rows.
+
+    Side by side, what stands after the last comma of a row's metric is the head of its column, and
+    there are intervals in place of targets.
+    """
+    return _side_by_side(rows) if layout == "side by side" else _listed(rows)
+
+
+def _side_by_side(rows: Iterable[Row]) -> str:
+    cells: dict[str, dict[str, str]] = {}
+    for row in rows:
+        metric, _, of = row.metric.rpartition(", ")
+        cell = f"{_shown(row.value)}{row.unit}"
+        if math.isfinite(row.low) and math.isfinite(row.high):
+            cell += f" ({_shown(row.low)} to {_shown(row.high)})"
+        cells.setdefault(metric, {})[of] = cell
+    columns = list(dict.fromkeys(of for line in cells.values() for of in line))
+    return "\n".join(
+        [
+            f"| | {' | '.join(columns)} |",
+            "|---" * (len(columns) + 1) + "|",
+            *(
+                f"| {metric} | {' | '.join(line.get(of, '–') for of in columns)} |"
+                for metric, line in cells.items()
+            ),
+        ]
+    )
+
+
+def _listed(rows: Iterable[Row]) -> str:
     lines = ["| what | measured | low to high | target | reached |", "|---|---|---|---|---|"]
     for row in rows:
         sign = "≥" if row.better == "higher" else "≤"
@@ -125,7 +168,8 @@ def update_tables() -> list[Path]:
                 _, end, after = rest.partition("<!-- end -->")
                 if not end:
                     raise ValueError(f"{page}: no <!-- end --> follows the results of {name}")
-                parts[i] = f"{name} -->\n{table(read_results(name))}\n<!-- end -->{after}"
+                shown = table(read_results(name), read_layout(name))
+                parts[i] = f"{name} -->\n{shown}\n<!-- end -->{after}"
         updated = "<!-- results: ".join(parts)
         if updated != text:
             write_atomically(page, updated)

@@ -90,6 +90,27 @@ def test_a_table_shows_value_range_target_and_verdict() -> None:
     ]
 
 
+def test_figures_of_several_things_stand_side_by_side(folders: Path) -> None:
+    rows = [
+        Row("c.refusal.a", "refusal, labels, a", 12.5, 11.0, 14.0, "", 100.0, "lower"),
+        Row("c.refusal.b", "refusal, labels, b", 0.0, math.nan, math.nan, "", 100.0, "lower"),
+        Row("c.order.a", "order, a", math.nan, math.nan, math.nan, "", 100.0, "lower"),
+    ]
+    lines = [
+        "| | a | b |",
+        "|---|---|---|",
+        "| refusal, labels | 12.5 (11 to 14) | 0 |",
+        "| order | – | – |",
+    ]
+    assert table(rows, "side by side").split("\n") == lines
+    page = folders / "docs" / "items.md"
+    page.write_text("<!-- results: items -->\n<!-- end -->\n", encoding="utf-8")
+    write_results("items", rows, layout="side by side")
+    assert update_tables() == [page]
+    shown = page.read_text(encoding="utf-8").split("\n")
+    assert shown == ["<!-- results: items -->", *lines, "<!-- end -->", ""]
+
+
 def test_tables_in_docs_are_rewritten_between_their_marks(folders: Path) -> None:
     page, other = folders / "docs" / "speed.md", folders / "docs" / "other.md"
     page.write_text(
