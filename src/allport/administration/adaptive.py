@@ -303,10 +303,10 @@ def _check(
         raise UsageError(f"At most {most_items} items of a trait ask nothing; give 1 or more.")
     if among < 1:
         raise UsageError(f"The next item cannot be drawn from {among}; give 1 or more.")
-    if design.items or design.fraction < 1:
+    if design.items or design.fraction < 1 or design.label_prior:
         raise UsageError(
             "An adaptive test chooses items itself and asks each under every condition; leave the "
-            "limit of items and the fraction of conditions out."
+            "limit of items, the fraction of conditions and the label prior out."
         )
     asking = asking_of(design, inventory)
     for name, value in asking.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 from allport.administration.balance import balanced_fraction
-from allport.administration.orders import option_orders
+from allport.administration.orders import is_balanced, option_orders
 from allport.errors import RunError, UsageError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Condition, Reading
@@ -48,6 +48,10 @@ class Design:
     """Seed of the fraction and of sampled answers."""
     items: tuple[int, ...] = ()
     """Numbers of the items to ask; empty for all."""
+    label_prior: float = 0.0
+    """Share of the items, from 0 and under 1, that are asked in every order, to find out what
+    labels get whatever stands behind them; the others are asked in the first order only, and the
+    prior is divided out of all. 0 asks every item in every order and divides nothing out."""
 
     def __post_init__(self) -> None:
         """Check every field that can be checked without the inventory."""
@@ -72,6 +76,16 @@ class Design:
                 f"Design: fraction is {self.fraction:g}; it must be above 0 and up to 1."
             )
 
+        if not 0 <= self.label_prior < 1:
+            raise UsageError(
+                f"Design: label_prior is {self.label_prior:g}; it must be 0 or above and under 1."
+            )
+        if self.label_prior and (self.reading != "distribution" or self.fraction < 1):
+            raise UsageError(
+                "Design: a label prior is found from the distributions of answers under every "
+                "condition; leave the reading and the fraction as they are."
+            )
+
     def conditions(self, inventory: Inventory) -> tuple[Condition, ...]:
         """Every condition that this design asks on an inventory.
 
@@ -80,13 +94,16 @@ class Design:
         equally often as far as the count allows, and pairs of levels as evenly as can be.
 
         Raises:
-            UsageError: An order does not fit the items, or the fraction is too small to use every
-                level of a factor once.
+            UsageError: An order does not fit the items, the fraction is too small to use every
+                level of a factor once, or a label prior cannot be found in these orders.
         """
+        orders = option_orders(self.orders, inventory)
+        if self.label_prior:
+            _check_balance(orders, inventory)
         factors: tuple[Sequence[Any], ...] = (
             self.personas,
             self.templates,
-            option_orders(self.orders, inventory),
+            orders,
             self.forms,
             range(self.repeats),
         )
@@ -129,3 +146,12 @@ class Design:
             return cls(**content)
         except (TypeError, UsageError) as error:
             raise RunError(f"The design cannot be read ({error}).") from None
+
+
+def _check_balance(orders: Sequence[str], inventory: Inventory) -> None:
+    counts = {len(inventory.options(item)) for item in inventory.items}
+    if len(counts) > 1 or not is_balanced(orders, *counts):
+        raise UsageError(
+            f"A label prior needs orders in which every option of {inventory.name} stands equally "
+            "often at each place, such as williams."
+        )

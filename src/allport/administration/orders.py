@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from allport.errors import UsageError
 from allport.inventories.inventory import Inventory
 
-__all__ = ["ORDER_SETS", "option_orders", "permutation", "williams_square"]
+__all__ = ["ORDER_SETS", "is_balanced", "option_orders", "permutation", "williams_square"]
 
 ORDER_SETS = ("standard", "williams", "published", "all")
 """Names that stand for several orders at once; see `option_orders`."""
@@ -115,6 +115,15 @@ def option_orders(names: Sequence[str], inventory: Inventory) -> tuple[str, ...]
             )
         given[shown[-1]] = order
     return tuple(orders)
+
+
+def is_balanced(orders: Sequence[str], options: int) -> bool:
+    """Whether every option stands equally often at each place."""
+    shown = [permutation(order, options) for order in orders]
+    return all(
+        len({places.count(option) for option in range(options)}) == 1
+        for places in zip(*shown, strict=True)
+    )
 
 
 def _all_orders(options: int) -> list[str]:

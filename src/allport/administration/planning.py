@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from allport.administration.design import Design
+from allport.administration.label_priors import prior_items
 from allport.administration.orders import permutation
 from allport.administration.templates import Template, templates_for
 from allport.errors import InventoryError, UsageError
@@ -49,7 +50,8 @@ def plan(
         templates: Question templates by name; the shipped ones by default.
 
     Returns:
-        The questions, conditions together, items in the inventory's order within each.
+        The questions, conditions together, items in the inventory's order within each. With a label
+        prior, orders after the first are asked of some items only.
 
     Raises:
         InventoryError: The inventory's texts are not imported, or it has no such item.
@@ -67,12 +69,16 @@ def plan(
             f"The item texts of {inventory.name} are not in the package; bring your own with "
             f"`allport inventories import {inventory.name} --from FILE`."
         )
+    conditions = design.conditions(inventory)
+    in_every_order = prior_items(inventory, design)
     questions = []
-    for condition in design.conditions(inventory):
+    for condition in conditions:
         template = templates[condition.template]
         prompt = prompts[condition.persona]
         system = (Message("system", prompt),) if prompt else ()
         for item in items:
+            if condition.order != conditions[0].order and item.number not in in_every_order:
+                continue
             shown = permutation(condition.order, len(inventory.options(item)))
             rendered = template.render(inventory, item, shown, condition.form)
             questions.append(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import polars as pl
 
 from allport.administration.design import Design
+from allport.administration.label_priors import without_label_priors
 from allport.administration.planning import QuestionKey
 from allport.administration.responses import read_responses, responses_frame
 from allport.administration.run_record import RunRecord
@@ -96,13 +97,14 @@ def frame_of(record: RunRecord, answered: Mapping[QuestionKey, Response]) -> pl.
     """The responses of a run as a frame, in the order of the design and of the items.
 
     The order does not depend on the order in which answers came, so a run that was interrupted
-    gives the same frame as one that was not.
+    gives the same frame as one that was not. Label priors are divided out where the design says so.
     """
     conditions = record.design.conditions(record.inventory)
     place = {condition: index for index, condition in enumerate(conditions)}
     item_place = {number: index for index, number in enumerate(record.inventory.numbers)}
     ordered = sorted(answered.values(), key=lambda r: (place[r.condition], item_place[r.item]))
-    return responses_frame(record.inventory, record.respondent, ordered)
+    cleared = without_label_priors(ordered, record.inventory, record.design)
+    return responses_frame(record.inventory, record.respondent, cleared)
 
 
 def read_run(folder: Path | str) -> Run:

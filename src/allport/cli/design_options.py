@@ -51,6 +51,9 @@ class DesignOptions:
     """How often each question is asked."""
     reading: Literal["distribution", "generation"] = "distribution"
     """Read answers from the probabilities of the labels, or generate text and parse it."""
+    label_prior: float = 0.0
+    """Share of the items to ask in every order, to find out what labels get by themselves; the
+    others are asked in one order, and it is divided out. 0 asks every item in every order."""
     fraction: float = 1.0
     """Share of the conditions to ask, as a balanced fraction."""
     seed: int = 0
@@ -90,6 +93,7 @@ class DesignOptions:
             personas=tuple(names) or ("",),
             repeats=self.repeats,
             reading=self.reading,
+            label_prior=self.label_prior,
             fraction=self.fraction,
             seed=self.seed,
             items=_first_items(inventory, self.limit),

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from allport.administration.label_priors import unknown_label_priors
 from allport.administration.profiles import Profile
 from allport.administration.profiling import profile
 from allport.inventories.norms import NormGroup
@@ -137,4 +138,11 @@ def _cautions(
     elif not run.complete:
         left = run.record.questions - run.responses.height
         found.insert(0, f"The run is not complete: {left:,} questions have no response yet.")
+    if unknown := unknown_label_priors(run.responses, run.inventory, run.design):
+        templates = ", ".join(dict.fromkeys(each.template for each in unknown))
+        found.insert(
+            0,
+            "No item has an answer in every order, so what labels get by themselves is not known "
+            f"and was not divided out (template {templates}).",
+        )
     return tuple(dict.fromkeys(found))

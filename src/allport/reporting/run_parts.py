@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from allport.administration.label_priors import prior_items
 from allport.administration.responses import answers
 from allport.psychometrics.agreement import flips
 from allport.reporting.content import ConditionRow, Fact, ItemRow, UnusableAnswer
@@ -136,6 +137,15 @@ def run_facts(run: Run) -> tuple[Fact, ...]:
         Fact("Seed", str(design.seed)),
         Fact("Responses", f"{summary.answered:,} of {summary.questions:,}"),
     ]
+    if design.label_prior:
+        known = counted(len(prior_items(run.inventory, design)), "item")
+        facts.append(
+            Fact(
+                "Label prior",
+                f"found from {known} asked in every order, and divided out; all others were asked "
+                f"in the order {orders[0]} alone",
+            )
+        )
     if design.fraction < 1:
         facts.append(Fact("Fraction", f"{design.fraction:g} of all conditions"))
     tokens = [
