@@ -11,10 +11,10 @@ from questionnaires import Questionnaires
 from speakers import Speaker
 from tokenizers import Tokenizer
 
-BASICS, GROWN, MIXED, SETTLED = 4.5e6, 7e6, 12e6, 22e6
+BASICS, GROWN, MIXED, SETTLED, SUMMING = 4.5e6, 7e6, 12e6, 22e6, 28e6
 """Tokens after which one simplification after the other ends."""
-SUMMARISED, SUMMARISED_LISTS = 0.6, 0.25
-"""Share of system texts, in the last stage, of which only the last token can be seen afterwards.
+SUMMARISED, SUMMARISED_LISTS = 0.7, 0.25
+"""Share of system texts, in the last stages, of which only the last token can be seen afterwards.
 The model has to say there all that it will need of the person, whatever is asked: a state that a
 probe can read and that steering can add to. Otherwise it looks up what it needs, word by word."""
 
@@ -24,6 +24,7 @@ SHARES = {
     BASICS: (0.84, 0.16, 0.00, 0.00, 0.00),
     GROWN: (0.76, 0.24, 0.00, 0.00, 0.00),
     SETTLED: (0.70, 0.14, 0.06, 0.06, 0.04),
+    SUMMING: (0.64, 0.10, 0.09, 0.09, 0.08),
     float("inf"): (0.40, 0.16, 0.17, 0.13, 0.14),
 }
 
@@ -80,7 +81,9 @@ class SequenceMaker:
             return speakers.nobody()
         if how < 0.25 and seen > GROWN:
             return speakers.by_paragraph(rng, int(rng.integers(3, 13)))
-        return speakers.by_adjectives(rng, one_trait=seen < BASICS, most_partial=seen < MIXED)
+        # A summary is learned as answering was: from one trait at first.
+        one = seen < BASICS or (SETTLED < seen < SUMMING and rng.random() < 0.5)
+        return speakers.by_adjectives(rng, one_trait=one, most_partial=seen < MIXED)
 
     def _items(
         self, rng: np.random.Generator, sequence: TrainingSequence, speaker: Speaker, seen: float
