@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from allport.administration.measuring import measure
     from allport.administration.orders import permutation, williams_square
     from allport.administration.planning import plan
-    from allport.administration.profiles import Profile, ProfileRow, Styles, Usability
+    from allport.administration.profiles import Profile, ProfileRow, Sides, Styles, Usability
     from allport.administration.profiling import profile
     from allport.administration.progress import ProgressCallback
     from allport.administration.responses import (
@@ -82,6 +82,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "profiles": (
         "Profile",
         "ProfileRow",
+        "Sides",
         "Styles",
         "Usability",
     ),
@@ -141,6 +142,7 @@ __all__ = [
     "Run",
     "RunRecord",
     "RunSummary",
+    "Sides",
     "Styles",
     "Template",
     "Usability",

@@ -15,7 +15,7 @@ from allport.psychometrics.agreement import Flips
 from allport.psychometrics.estimate import Estimate
 from allport.psychometrics.sensitivity import PositionEffect
 
-__all__ = ["Profile", "ProfileRow", "Styles", "Usability"]
+__all__ = ["Profile", "ProfileRow", "Sides", "Styles", "Usability"]
 
 
 class Usability(NamedTuple):
@@ -49,6 +49,17 @@ class Styles(NamedTuple):
     """Share of choices at the midpoint."""
 
 
+class Sides(NamedTuple):
+    """Three scores of situations, from the side of its trait that each was answered on."""
+
+    mass: Estimate
+    """Mean probability of the high side, 0 to 1: the score of the row."""
+    argmax: Estimate
+    """Share of items whose option chosen most is of the high side, 0 to 1: the rule of TRAIT."""
+    logit: Estimate
+    """Mean log odds of the high side, which has no floor or ceiling."""
+
+
 @dataclass(frozen=True)
 class ProfileRow:
     """One trait or facet."""
@@ -61,7 +72,8 @@ class ProfileRow:
     items: int
     """Items of the scale that were asked."""
     score: Estimate
-    """Mean keyed answer, in the units of the response scale."""
+    """Mean keyed answer, in the units of the response scale; of situations the mean probability of
+    the high side, 0 to 1."""
     standard_error: float
     """Of the score, over items."""
     raw: Estimate
@@ -74,6 +86,8 @@ class ProfileRow:
     """How often another option order changes the choice; see `Flips` for chance."""
     template_flips: Flips
     usability: Usability
+    sides: Sides | None = None
+    """Of situations whose options speak for either end of the trait; else None."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,13 @@ def _flat(row: ProfileRow) -> dict[str, Any]:
         "alpha_high": row.alpha.high,
         "alpha_reason": row.alpha.reason,
     }
+    for name in ("argmax", "logit"):
+        side: Estimate | None = getattr(row.sides, name, None)
+        figures |= {
+            f"score_{name}": side.value if side else math.nan,
+            f"score_{name}_low": side.low if side else math.nan,
+            f"score_{name}_high": side.high if side else math.nan,
+        }
     for name, found in (("order", row.order_flips), ("template", row.template_flips)):
         figures |= {
             f"{name}_flips": found.raw.value,

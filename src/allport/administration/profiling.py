@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from allport.administration.cautions import cautions_of
 from allport.administration.orders import permutation
-from allport.administration.profiles import Profile, ProfileRow, Styles, Usability
+from allport.administration.profiles import Profile, ProfileRow, Sides, Styles, Usability
 from allport.administration.responses import answers, option_probabilities
+from allport.administration.situation_profiles import has_sides, item_sides
 from allport.errors import ResponsesError
 from allport.inventories.inventory import Inventory
 from allport.inventories.norms import NormGroup, PercentileMethod, default_group, norm_scores
@@ -25,6 +26,7 @@ from allport.psychometrics.estimate import Estimate, undefined
 from allport.psychometrics.intervals import weighted_bootstrap
 from allport.psychometrics.reliability import cronbach_alpha
 from allport.psychometrics.sensitivity import PositionEffect, contrasting_pairs, position_effect
+from allport.psychometrics.situational import SituationalScores
 from allport.psychometrics.styles import extreme_responding, midpoint_responding
 
 __all__ = ["mean_over_items", "profile"]
@@ -47,11 +49,14 @@ def profile(
 ) -> Profile:
     """Score the responses of one respondent, with errors, reliability and sensitivity.
 
-    A score is the mean over items of each item's mean over conditions. Its standard error is
-    sd(item means) / sqrt(items), and its interval Student's with items - 1 degrees of freedom, cut
-    at the ends of the scale. The unit of sampling is thus the item, with all its conditions as one
-    cluster: another draw of items of the same trait would give another score. Conditions are those
-    asked and no sample; what they change is reported as flips and position effect.
+    A score is the mean over items of each item's mean over conditions. Of situations with a high
+    and a low side, conditions are put together by the geometric mean, so that what labels and
+    places add to all options alike cancels; two more scores stand beside it, see `Sides`. Its
+    standard error is sd(item means) / sqrt(items), and its interval Student's with items - 1
+    degrees of freedom, cut at the ends of the scale. The unit of sampling is thus the item, with
+    all its conditions as one cluster: another draw of items of the same trait would give another
+    score. Conditions are those asked and no sample; what they change is reported as flips and
+    position effect.
 
     Alpha is computed over administrations, that is over every condition and persona in the frame,
     also where scores are of one persona. Three are needed. Over the conditions of a single persona
@@ -89,6 +94,7 @@ def profile(
         keyed=keyed,
         everywhere=everywhere,
         choices=answers(own, inventory, "choice").values,
+        sides=item_sides(own, inventory) if scores == "expected" and has_sides(inventory) else None,
         confidence=confidence,
         resamples=resamples,
         seed=seed,
@@ -131,6 +137,8 @@ class _Measured:
     everywhere: Floats
     """Like `keyed`, over the conditions of every persona."""
     choices: Floats
+    sides: SituationalScores | None
+    """Of each item; None where there are none, or the options chosen are scored."""
     confidence: float
     resamples: int
     seed: int
@@ -243,7 +251,8 @@ def _row(
     if own.is_empty():
         return None
     columns = inventory.columns(code)
-    means = _item_means(measured.keyed[:, columns])
+    sides = measured.sides
+    means = _item_means(measured.keyed[:, columns]) if sides is None else sides.mass[columns]
     score, error = mean_over_items(means, inventory, columns, measured.confidence)
     asked = np.isin(np.array(inventory.numbers)[columns], own["item"].to_numpy())
     return ProfileRow(
@@ -262,6 +271,13 @@ def _row(
         order_flips=measured.flips("order", columns, measured.resamples),
         template_flips=measured.flips("template", columns, measured.resamples),
         usability=_usability(own),
+        sides=None
+        if sides is None
+        else Sides(
+            mass=score,
+            argmax=_student(sides.argmax[columns], measured.confidence, 0, 1)[0],
+            logit=_student(sides.logit[columns], measured.confidence, -math.inf, math.inf)[0],
+        ),
     )
 
 
@@ -275,20 +291,27 @@ def _item_means(values: Floats) -> Floats:
 def mean_over_items(
     means: Floats, inventory: Inventory, columns: NDArray[np.intp], confidence: float
 ) -> tuple[Estimate, float]:
+    answered = columns[~np.isnan(means)]
+    limits = [inventory.option_values(inventory.items[c]) for c in answered]
+    lowest = float(np.mean([values.min() for values in limits])) if limits else math.nan
+    highest = float(np.mean([values.max() for values in limits])) if limits else math.nan
+    return _student(means, confidence, lowest, highest)
+
+
+def _student(
+    means: Floats, confidence: float, lowest: float, highest: float
+) -> tuple[Estimate, float]:
+    """Mean over items, with its interval cut at two limits, and its standard error."""
     from scipy.special import stdtrit
 
-    answered = ~np.isnan(means)
-    count = int(answered.sum())
-    if count == 0:
+    known = means[~np.isnan(means)]
+    if known.size == 0:
         return undefined("no item was answered"), math.nan
-    value = float(means[answered].mean())
-    if count == 1:
+    value = float(known.mean())
+    if known.size == 1:
         return Estimate(value, reason="no interval from a single item"), math.nan
-    error = float(means[answered].std(ddof=1)) / math.sqrt(count)
-    width = float(stdtrit(count - 1, (1 + confidence) / 2)) * error
-    limits = [inventory.option_values(inventory.items[c]) for c in columns[answered]]
-    lowest = float(np.mean([values.min() for values in limits]))
-    highest = float(np.mean([values.max() for values in limits]))
+    error = float(known.std(ddof=1)) / math.sqrt(known.size)
+    width = float(stdtrit(known.size - 1, (1 + confidence) / 2)) * error
     return Estimate(value, max(lowest, value - width), min(highest, value + width)), error
 
 

@@ -11,6 +11,7 @@ from allport.psychometrics.estimate import Estimate, undefined
 if TYPE_CHECKING:
     from allport.administration.profiles import ProfileRow
     from allport.evaluation.one_person import OnePerson
+    from allport.psychometrics.sensitivity import PositionEffect
 
 __all__ = [
     "ConditionRow",
@@ -40,6 +41,8 @@ class Subject:
     facets: tuple[ProfileRow, ...] = ()
     administrations: int = 1
     """How many times the inventory was answered."""
+    position: PositionEffect | None = None
+    """What being shown early or late does to an option; None for people."""
 
     def row(self, code: str) -> ProfileRow | None:
         """The trait or facet of that code; None where the subject was not asked it."""

@@ -99,6 +99,7 @@ def model_subject(found: Profile) -> Subject:
         traits=found.traits,
         facets=found.facets,
         administrations=len(found.conditions),
+        position=found.position,
     )
 
 
