@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from asking import (
     Asking,
     Loader,
@@ -29,6 +30,7 @@ from asking import (
     statements,
     write,
 )
+from numpy.typing import NDArray
 
 from allport.administration import Run, profile, situation_scores
 from allport.cli.output import console
@@ -126,7 +128,7 @@ def compared(asked: Asking, runs: Sequence[Run]) -> Chain:
     )
 
 
-def _sides(first: SituationalScores, second: SituationalScores, own: Sequence[int]) -> McNemar:
+def _sides(first: SituationalScores, second: SituationalScores, own: NDArray[np.intp]) -> McNemar:
     return mcnemar(first.argmax[own], second.argmax[own])
 
 

@@ -412,3 +412,12 @@ def test_batches_are_the_cheapest_that_fit(
     assert sum(sizes) == len(lengths)
     best = min(padded(lengths, cut, overhead) for cut in every_cut(len(lengths)) if fits(cut))
     assert padded(lengths, sizes, overhead) == best
+
+
+def test_sharing_can_be_switched_off_and_on(tiny_model: Any, tokenizer: Any) -> None:
+    passes = TransformersModel(tiny_model("llama"), tokenizer).passes
+    passes.share("whole")
+    assert passes.sharing(np.arange(9)) == "whole"
+    assert not passes.mixes_chains
+    passes.share(None)
+    assert passes.sharing(np.arange(9)) == "shared"
