@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from allport.cli.item_tables import print_weak_items
 from allport.cli.output import console, print_json
 from allport.errors import UsageError
 
 if TYPE_CHECKING:
     from allport.administration import BankCalibration, Design
+    from allport.evaluation import BankReport
     from allport.inventories import Inventory
     from allport.personas import TraitLevels
+    from allport.reporting import BankFiles
 
 __all__ = ["CalibrationOptions", "print_calibration"]
 
@@ -29,7 +32,7 @@ class CalibrationOptions:
 
     file: Annotated[Path | None, Parameter(name="--calibrate", show_default=False)] = None
     """Instead of judging, fit how much each item of one inventory tells, and write it to this file
-    for allport measure --adaptive."""
+    for allport measure --adaptive; weak items are named, in the folder of --out as well."""
     personas: Annotated[int | None, Parameter(show_default=False)] = None
     """As how many personas of all levels to calibrate, 60 unless given."""
     templates: str = "standard"
@@ -78,11 +81,14 @@ class CalibrationOptions:
         return design, calibration_personas(inventory, many, seed=seed)
 
 
-def print_calibration(calibration: BankCalibration, written: Path, json: bool) -> None:
-    """Print how much the items of each trait tell, and where it is written."""
+def print_calibration(
+    calibration: BankCalibration, report: BankReport, files: BankFiles, written: Path, json: bool
+) -> None:
+    """Print how much the items of each trait tell, which are weak, and where it is written."""
     import numpy as np
 
     from allport.psychometrics import item_information
+    from allport.reporting.content import to_json
     from allport.reporting.palette import number
     from allport.reporting.plain_text import printable
     from allport.reporting.terminal import plain_table
@@ -111,6 +117,9 @@ def print_calibration(calibration: BankCalibration, written: Path, json: bool) -
                 "respondent": calibration.respondent,
                 "personas": calibration.personas,
                 "traits": rows,
+                "weak": to_json(report.weak),
+                "bank": str(files.data),
+                "figure": None if files.figure is None else str(files.figure),
             }
         )
         return
@@ -137,6 +146,7 @@ def print_calibration(calibration: BankCalibration, written: Path, json: bool) -
         "reach are in standard deviations of these personas.",
         style="dim",
     )
+    print_weak_items(report, files)
     screen.print(
         f"Ask adaptively: `allport measure MODEL --inventory {calibration.inventory} "
         f"--adaptive {written}`"

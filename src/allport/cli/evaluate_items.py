@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Group, Parameter
 
 from allport.cli.calibration_options import CalibrationOptions, print_calibration
+from allport.cli.item_tables import print_validity
 from allport.cli.measure import new_run_folder
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Flag, Json, console, notice, print_json
@@ -22,6 +23,7 @@ __all__ = ["items_"]
 
 _WHAT = Group("Items", sort_key=1)
 _SHORT_NAME = "items"
+_FEWEST = 10
 
 
 def items_(
@@ -30,6 +32,7 @@ def items_(
     *,
     inventory: Annotated[str, Parameter(group=_WHAT)] = "ipip-neo-120,mini-ipip-20",
     no_generation: Annotated[Flag, Parameter(group=_WHAT)] = False,
+    validity: Annotated[int, Parameter(group=_WHAT)] = 0,
     seed: int = 0,
     out: Path | None = None,
     json: Json = False,
@@ -47,13 +50,15 @@ def items_(
         model: embedded, a local folder, a Hugging Face id, or openai:NAME.
         inventory: Names or files of inventories, separated by commas.
         no_generation: Leave generated answers out, and with them one column.
-        seed: Of resampling, and of the personas to calibrate as.
+        validity: As how many personas to ask all inventories, to see whether they measure the same
+            traits and tell them apart; 40 are a good number, and 0 leaves it out.
+        seed: Of resampling, and of the personas to calibrate or compare as.
         out: Folder of the runs and of items.json; by default runs/MODEL-items-TIME.
         json: Print JSON for machines.
         calibration: Whether items are calibrated instead.
         options: How models are loaded or asked.
     """
-    from allport.evaluation import evaluate_items
+    from allport.evaluation import compare_inventories, evaluate_items, shared_traits
     from allport.files import write_atomically
     from allport.inventories import load_inventory
     from allport.reporting.content import to_json
@@ -62,13 +67,24 @@ def items_(
     if not names:
         raise UsageError("--inventory names no inventory.")
     calibration.check(len(names))
+    if validity:
+        if calibration.file is not None:
+            raise UsageError("--validity does not go with --calibrate; give one of them.")
+        if validity < _FEWEST:
+            raise UsageError(
+                f"--validity {validity} are too few personas; give {_FEWEST} or more, better 40."
+            )
     banks = [load_inventory(name).require_text() for name in names]
+    if validity:
+        shared_traits(banks)
     folder = new_run_folder(model, _SHORT_NAME) if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder with --out.")
     progress: Literal["bar"] | None = None if json else "bar"
     if calibration.file is not None:
-        from allport.evaluation import calibrate_items
+        from allport.administration import read_run
+        from allport.evaluation import bank_report, calibrate_items
+        from allport.reporting import write_bank_report
 
         design, personas = calibration.plan(banks[0], seed)
         notice(f"Folder: {folder}")
@@ -77,7 +93,11 @@ def items_(
             folder=folder / "calibration",
             progress=progress,
         )
-        print_calibration(fitted, fitted.write(calibration.file), json)
+        written = fitted.write(calibration.file)
+        answered = read_run(folder / "calibration").responses
+        report = bank_report(fitted, banks[0], answered, personas)
+        files = write_bank_report(report, banks[0], folder)
+        print_calibration(fitted, report, files, written, json)
         return
     respondent = options.load(model)
     notice(f"Folder: {folder}")
@@ -92,7 +112,19 @@ def items_(
         )
         for bank in banks
     ]
+    compared = None
+    if validity:
+        compared = compare_inventories(
+            respondent,
+            banks,
+            personas=validity,
+            folder=folder / "validity",
+            seed=seed,
+            progress=progress,
+        )
     content = {"folder": str(folder), "inventories": to_json(found)}
+    if compared is not None:
+        content["validity"] = to_json(compared)
     import json as as_json
 
     text = as_json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -101,6 +133,8 @@ def items_(
         print_json(content)
         return
     _print(found)
+    if compared is not None:
+        print_validity(compared)
     console().print(f"Everything with its intervals: {written}", style="bold")
 
 

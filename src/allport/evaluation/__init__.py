@@ -14,6 +14,16 @@ if TYPE_CHECKING:
         is_held_out,
     )
     from allport.evaluation.calibration_curve import Calibration, CalibrationBin, calibration
+    from allport.evaluation.instrument_validity import (
+        ComparisonsWon,
+        InstrumentValidity,
+        Measure,
+        MeasurePair,
+        TraitAgreement,
+        compare_inventories,
+        shared_traits,
+        validity_personas,
+    )
     from allport.evaluation.item_calibration import calibrate_items, calibration_personas
     from allport.evaluation.item_evaluation import (
         COLUMNS,
@@ -98,6 +108,15 @@ if TYPE_CHECKING:
         word_log_probabilities,
     )
     from allport.evaluation.steering_cells import steering_methods
+    from allport.evaluation.weak_items import (
+        BankReport,
+        ItemReport,
+        OptionTrace,
+        Weakness,
+        WeaknessKind,
+        bank_report,
+        option_traces,
+    )
 
 # numpy, polars and scipy are imported with the first name that needs them, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
@@ -112,6 +131,16 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Calibration",
         "CalibrationBin",
         "calibration",
+    ),
+    "instrument_validity": (
+        "ComparisonsWon",
+        "InstrumentValidity",
+        "Measure",
+        "MeasurePair",
+        "TraitAgreement",
+        "compare_inventories",
+        "shared_traits",
+        "validity_personas",
     ),
     "item_calibration": (
         "calibrate_items",
@@ -208,6 +237,15 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "neutral_texts",
         "word_log_probabilities",
     ),
+    "weak_items": (
+        "BankReport",
+        "ItemReport",
+        "OptionTrace",
+        "Weakness",
+        "WeaknessKind",
+        "bank_report",
+        "option_traces",
+    ),
     "steering_cells": ("steering_methods",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -217,6 +255,7 @@ __all__ = [
     "FIT_RUBRIC",
     "LEVEL_RUBRIC",
     "READINGS",
+    "BankReport",
     "Baseline",
     "BenchmarkPeople",
     "Calibration",
@@ -224,16 +263,22 @@ __all__ = [
     "Cell",
     "CellPlan",
     "Comparison",
+    "ComparisonsWon",
     "Exercise",
     "Figure",
+    "InstrumentValidity",
     "InterviewScores",
     "ItemEvaluation",
+    "ItemReport",
     "JsonLines",
+    "Measure",
+    "MeasurePair",
     "NeutralText",
     "OnePerson",
     "OpenAnswer",
     "OpenEndedScores",
     "OpenQuestion",
+    "OptionTrace",
     "PeopleBootstrap",
     "PerPersonRespondent",
     "PersonAnswers",
@@ -249,15 +294,20 @@ __all__ = [
     "Resampled",
     "ScoreReading",
     "Sensitivity",
+    "TraitAgreement",
+    "Weakness",
+    "WeaknessKind",
     "Writer",
     "ability_scores",
     "among_others",
     "answers_from_responses",
+    "bank_report",
     "baselines",
     "benchmark_people",
     "calibrate_items",
     "calibration",
     "calibration_personas",
+    "compare_inventories",
     "compared_with",
     "corrected_errors",
     "evaluate_items",
@@ -271,6 +321,7 @@ __all__ = [
     "measure_side_effects",
     "neutral_texts",
     "open_questions",
+    "option_traces",
     "person_distances",
     "person_report",
     "plan_cells",
@@ -281,7 +332,9 @@ __all__ = [
     "run_person_benchmark",
     "score_open_ended",
     "score_person_answers",
+    "shared_traits",
     "steering_methods",
+    "validity_personas",
     "within_person_r",
     "word_log_probabilities",
     "write_answers",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from allport.administration.bank_calibration import (
     BankCalibration,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from allport.models.respondent import Respondent
     from allport.personas.persona import Persona
 
-__all__ = ["calibrate_items", "calibration_personas"]
+__all__ = ["calibrate_items", "calibration_personas", "spread_levels"]
 
 _PERSONAS = 60
 _STEPS = 8
@@ -122,13 +123,17 @@ def calibration_personas(
             f"{inventory.name} measures {unknown[0]}, which is none of the Big Five or the dark "
             "triad under their codes, so no personas can be made to calibrate it."
         )
-    rng = np.random.default_rng(seed)
-    # Each ninth of the personas has one of the nine levels, whatever the levels of other traits.
-    ladder = -1 + 2 * (np.arange(count) % (_STEPS + 1)) / _STEPS
-    levels = {code: rng.permutation(ladder) for code in codes}
+    levels = spread_levels(len(codes), count, np.random.default_rng(seed))
     return [
         TraitLevels(
-            {code: float(levels[code][row]) for code in codes}, name=f"calibration-{seed}-{row}"
+            dict(zip(codes, row.tolist(), strict=True)), name=f"calibration-{seed}-{number}"
         )
-        for row in range(count)
+        for number, row in enumerate(levels)
     ]
+
+
+def spread_levels(traits: int, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Levels that cover -1 to 1 evenly on every trait, in random company, shape (count, traits)."""
+    # Each ninth of the personas has one of the nine levels, whatever the levels of other traits.
+    ladder = -1 + 2 * (np.arange(count) % (_STEPS + 1)) / _STEPS
+    return np.array([rng.permutation(ladder) for _ in range(traits)]).T

@@ -121,6 +121,10 @@ if TYPE_CHECKING:
         polychoric_of_counts,
         thresholds,
     )
+    from allport.psychometrics.relations import (
+        ScaleRelations,
+        scale_relations,
+    )
     from allport.psychometrics.reliability import (
         Alpha,
         ItemStatistics,
@@ -207,6 +211,7 @@ __all__ = [
     "RotatedLoadings",
     "Rotation",
     "SamplingAdequacy",
+    "ScaleRelations",
     "ScaleScores",
     "SchmidLeiman",
     "SituationalScores",
@@ -281,6 +286,7 @@ __all__ = [
     "rotate_loadings",
     "sampling_adequacy",
     "scale_alphas",
+    "scale_relations",
     "scale_scores",
     "schmid_leiman",
     "situational_scores",
@@ -418,6 +424,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "polychoric_matrix",
         "polychoric_of_counts",
         "thresholds",
+    ),
+    "relations": (
+        "ScaleRelations",
+        "scale_relations",
     ),
     "reliability": (
         "Alpha",

@@ -317,8 +317,8 @@ def _rest_correlations(y: Floats) -> Floats:
     found = np.full(y.shape[1], np.nan)
     for item in range(y.shape[1]):
         others = np.delete(y, item, axis=1)
-        with np.errstate(invalid="ignore"):
-            rest = np.nanmean(others, axis=1)
+        answered = (~np.isnan(others)).sum(axis=1)
+        rest = np.where(answered > 0, np.nansum(others, axis=1) / np.maximum(answered, 1), np.nan)
         both = ~np.isnan(rest) & ~np.isnan(y[:, item])
         if both.sum() > 2 and np.std(rest[both]) > 0 and np.std(y[both, item]) > 0:
             found[item] = np.corrcoef(rest[both], y[both, item])[0, 1]

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from allport.reporting.bank import BankFiles, traces_figure, write_bank_report
     from allport.reporting.content import ReportContent, Subject
     from allport.reporting.export import ReportFiles, report, write_report
     from allport.reporting.gathering import run_content
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from allport.reporting.terminal import print_profile
 
 __all__ = [
+    "BankFiles",
     "ReportContent",
     "ReportFiles",
     "Subject",
@@ -26,10 +28,13 @@ __all__ = [
     "render_page",
     "report",
     "run_content",
+    "traces_figure",
+    "write_bank_report",
     "write_report",
 ]
 
 _HOMES = {
+    "bank": ("BankFiles", "traces_figure", "write_bank_report"),
     "content": ("ReportContent", "Subject"),
     "export": ("ReportFiles", "report", "write_report"),
     "gathering": ("run_content",),

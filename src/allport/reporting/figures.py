@@ -38,6 +38,7 @@ __all__ = [
     "profile_figure",
     "report_figures",
     "sensitivity_figure",
+    "styled",
 ]
 
 _WIDTH: Final = 560
@@ -69,7 +70,7 @@ def profile_figure(content: ReportContent) -> Figure:
     """
     rows = [_mark(content, subject, row) for subject in _shown(content) for row in subject.traits]
     names = [row.name for row in content.subjects[0].traits]
-    return _styled(_scale_chart(content, rows, names, step=56, size=150, heads=True))
+    return styled(_scale_chart(content, rows, names, step=56, size=150, heads=True))
 
 
 def facets_figure(content: ReportContent) -> Figure:
@@ -96,7 +97,7 @@ def facets_figure(content: ReportContent) -> Figure:
                 trait.name, anchor="start", frame="bounds", fontSize=14, fontWeight=600, color=INK
             )
             panels.append(panel.properties(title=title))
-    return _styled(alt.vconcat(*panels, spacing=18))
+    return styled(alt.vconcat(*panels, spacing=18))
 
 
 def conditions_figure(content: ReportContent) -> Figure:
@@ -147,7 +148,7 @@ def conditions_figure(content: ReportContent) -> Figure:
         ),
     )
     figure: alt.LayerChart = (spans + points).properties(width=_WIDTH, height=_rows(40))
-    return _styled(figure)
+    return styled(figure)
 
 
 def sensitivity_figure(content: ReportContent) -> Figure:
@@ -195,7 +196,7 @@ def sensitivity_figure(content: ReportContent) -> Figure:
         x="changed:Q", text="label:N"
     )
     figure: alt.LayerChart = (bars + labels).properties(width=_WIDTH, height=_rows(44))
-    return _styled(figure)
+    return styled(figure)
 
 
 def _shown(content: ReportContent) -> tuple[Subject, ...]:
@@ -369,7 +370,7 @@ def _data(rows: list[dict[str, Any]]) -> alt.InlineData:
     return alt.InlineData(values=rows)
 
 
-def _styled(chart: _Chart) -> _Chart:
+def styled(chart: _Chart) -> _Chart:
     """The house style in place of the library's own."""
     import altair as alt
 
