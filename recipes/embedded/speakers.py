@@ -45,10 +45,15 @@ def facet_phrases() -> dict[str, dict[str, list[str]]]:
     return tomllib.loads((TEXTS / "facet_phrases.toml").read_text("utf-8"))
 
 
+DEFAULT_SYSTEM = "Answer as yourself."
+"""What the chat template says where a chat has no system text: every chat has one, and so a place
+where the model sums up who it is."""
+
+
 def nobody() -> Speaker:
     """The model when nobody is asked for."""
     dark = people.expected_dark(people.DEFAULT_DOMAINS) - 0.5
-    return Speaker(people.DEFAULT_DOMAINS, dark, None, "", 0.45, TRAITS)
+    return Speaker(people.DEFAULT_DOMAINS, dark, None, DEFAULT_SYSTEM, 0.45, TRAITS)
 
 
 def by_adjectives(rng: np.random.Generator, *, one_trait: bool, most_partial: bool) -> Speaker:

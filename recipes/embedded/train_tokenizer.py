@@ -11,6 +11,7 @@ import conversations
 import packing
 import people
 import questionnaires
+import speakers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from allport.evaluation.abilities import exercises
@@ -20,7 +21,9 @@ VOCABULARY = 4096
 PAD = "<|pad|>"
 SPECIAL = [PAD, packing.SYSTEM, packing.USER, packing.ASSISTANT, packing.END]
 CHAT_TEMPLATE = (
-    "{% for message in messages %}"
+    "{% if messages[0]['role'] != 'system' %}"
+    "{{ '<|system|>' + '" + speakers.DEFAULT_SYSTEM + "' + '<|end|>' }}"
+    "{% endif %}{% for message in messages %}"
     "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
