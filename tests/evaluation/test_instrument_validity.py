@@ -71,7 +71,7 @@ def answering(levels_of: dict[str, dict[str, float]], *banks: Inventory) -> Scri
 
     def script(question: Question) -> list[float]:
         said = question.messages[-1].content
-        bank, item = next(found for text, found in texts.items() if text in said)
+        bank, item = next(found for text, found in texts.items() if str(text) in said)
         levels = levels_of[question.condition.persona]
         place = int(question.condition.persona.rsplit("-", 1)[1])
         p = high_side(item, levels, [place, item.number, len(bank.items)])
