@@ -95,14 +95,29 @@ def test_a_persona_contrast_is_read_before_the_answer() -> None:
 
 
 def test_a_contrast_of_levels_goes_toward_the_key() -> None:
-    [contrast, _] = contrasts_of(("levels",))
+    [contrast] = contrasts_of(("levels",))
     for key in (1, -1):
         item = next(item for item in SHORT.items if item.trait == "E" and item.key == key)
-        agree, disagree = contrast_prompts(contrast, SHORT, item, SHORT.items[1:3])
+        [agree], [disagree] = contrast_prompts(contrast, SHORT, item)
         high, low = (TraitLevels({"E": level}).system_prompt() for level in (1.0, -1.0))
-        assert agree[0].messages[0].content == (high if key > 0 else low)
-        assert disagree[0].messages[0].content == (low if key > 0 else high)
-        assert agree[1].messages[1] == disagree[1].messages[1] != agree[0].messages[1]
+        assert agree.messages[0].content == (high if key > 0 else low)
+        assert disagree.messages[0].content == (low if key > 0 else high)
+        assert agree.behind_system
+        assert disagree.behind_system
+
+
+def test_levels_are_read_between_system_and_user(tiny_model: Any, tokenizer: Any) -> None:
+    model = TransformersModel(tiny_model("llama"), tokenizer)
+    prompt = ContrastPrompt((Message("system", "I am calm."),), behind_system=True)
+    read = read_at_answer(model, model_sites(model.model), [prompt])
+    start = tokenizer("<|system|>\nI am calm.", add_special_tokens=False)["input_ids"]
+    whole = tokenizer("<|system|>\nI am calm.<|end|>\n<|user|>\n", add_special_tokens=False)[
+        "input_ids"
+    ]
+    assert whole[: len(start)] == start
+    states = [one_by_one(model.model, whole[:n])[0] for n in range(len(start) + 1, len(whole) + 1)]
+    assert len(states) == 4
+    np.testing.assert_allclose(read["heads"][0], np.mean(states, axis=0), atol=1e-5)
 
 
 def test_probes_are_of_all_traits_and_both_keys() -> None:
@@ -127,8 +142,8 @@ def test_equal_prompts_are_read_once(
     monkeypatch.setattr(module, "read_at_answer", read)
     numbers = [item.number for item in SHORT.items if item.trait == "E"]
     found = capture_contrasts(model, SHORT, numbers, kinds=("levels",), cache=False)
-    # Two personas, each item as a probe, two orders; not once more for each item contrasted.
-    assert counted == [2 * len(numbers) * 2]
+    # Two personas, however many items are contrasted.
+    assert counted == [2]
     keys = np.array([SHORT.item(number).key for number in numbers])
     difference = found.sides[:, :, 0] - found.sides[:, :, 1]
     turned = difference * keys[:, None, None, None]

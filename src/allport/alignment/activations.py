@@ -29,6 +29,7 @@ from allport.files import sha256_of, write_atomically
 from allport.inventories.inventory import Inventory, Item
 from allport.models.label_tokens import LabelTokens
 from allport.models.prefix_engine import PrefixEngine, Prompt
+from allport.models.prefix_plan import common_length
 from allport.models.respondent import Message
 from allport.models.steering import RowKey
 
@@ -216,6 +217,8 @@ def read_at_answer(
 ) -> dict[str, NDArray[np.float32]]:
     """Activations at the last token of each answer, or of the prompt where no answer is given.
 
+    Behind a system text they are the mean over the tokens between it and the user's text.
+
     Args:
         model: Not aligned.
         sites: Of the model.
@@ -223,16 +226,51 @@ def read_at_answer(
 
     Returns:
         "heads" (prompts, layers, heads * head_dim) and "residual" (prompts, layers, hidden size).
+
+    Raises:
+        ModelError: Nothing stands between a system text and the user's text.
     """
-    tokens = [model.prompt_tokens(prompt.messages, prompt.answer) for prompt in prompts]
-    collector = _Collector(sites, len(prompts))
+    tokens: list[NDArray[np.int32]] = []
+    owners: list[int] = []
+    for place, prompt in enumerate(prompts):
+        ways = [model.prompt_tokens(prompt.messages, prompt.answer)]
+        if prompt.behind_system:
+            ways = _behind_system(model, prompt.messages[0])
+        tokens += ways
+        owners += [place] * len(ways)
+    collector = _Collector(sites, len(tokens))
     # Any one label: what is wanted is the pass itself, up to the answer position.
     label = LabelTokens((((0,),),))
     engine = PrefixEngine(model.passes, steering=collector)
     rows = [Prompt(ids, label, _Row(i)) for i, ids in enumerate(tokens)]
     for _ in engine.read(rows):
         pass
-    return {"heads": collector.heads, "residual": collector.residual}
+    counts = np.bincount(owners, minlength=len(prompts)).astype(np.float32)
+    found = {}
+    for site, values in (("heads", collector.heads), ("residual", collector.residual)):
+        sums = np.zeros((len(prompts), *values.shape[1:]), np.float32)
+        np.add.at(sums, owners, values)
+        found[site] = sums / counts[:, None, None]
+    return found
+
+
+def _behind_system(model: TransformersModel, system: Message) -> list[NDArray[np.int32]]:
+    """The prompt up to each of the tokens between a system text and the user's text."""
+
+    def tokens(system: Message, user: str) -> NDArray[np.int32]:
+        return model.prompt_tokens((system, Message("user", user)))
+
+    # What the template puts there is what stays when the texts on both sides differ.
+    one, other = (tokens(Message("system", text), "A") for text in ("Be 1", "Be X"))
+    same = common_length(one[::-1], other[::-1])
+    between = common_length(one, tokens(Message("system", "Be 1"), "Z")) - (len(one) - same)
+    stop = common_length(tokens(system, "A"), tokens(system, "Z"))
+    if between < 1:
+        raise ModelError(
+            f"The chat template of {model.name} puts nothing between a system text and the user's, "
+            'so levels cannot be read there; use the contrast "persona".'
+        )
+    return [tokens(system, "A")[: stop - place] for place in range(between)]
 
 
 @dataclass(frozen=True)

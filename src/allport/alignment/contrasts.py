@@ -7,9 +7,11 @@
     persona   a system text in which the model has said of itself that the item is accurate or
               inaccurate; read where it then answers other items
     levels    a system text that describes somebody as extremely high or low on the item's trait,
-              toward the item's key in agreeing; read where other items are answered
+              toward the item's key in agreeing; read behind that text, before anything is asked
 
-The first two are read at the answer, the others at the place where an answer is due.
+The first two are read at the answer and the third at the place where an answer is due. Levels are
+read at the tokens that the chat template puts between the system text and the user's, which see all
+that was said of the person and nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +27,6 @@ from allport.errors import UsageError
 from allport.inventories.inventory import Inventory, Item
 from allport.models.respondent import Message
 from allport.personas.person import Person
-from allport.personas.persona import Persona
 from allport.personas.trait_levels import TraitLevels
 
 __all__ = ["CONTRASTS", "Contrast", "ContrastKind", "ContrastPrompt", "contrast_prompts"]
@@ -56,8 +57,10 @@ class ContrastPrompt(NamedTuple):
     """One side of an item under a contrast."""
 
     messages: tuple[Message, ...]
-    answer: str
+    answer: str = ""
     """What the model is made to answer; empty where activations are read before an answer."""
+    behind_system: bool = False
+    """Whether they are read behind the system text, which is the first message."""
 
 
 def contrasts_of(
@@ -72,6 +75,9 @@ def contrasts_of(
     for kind in kinds:
         if kind not in CONTRASTS:
             raise UsageError(f"Unknown contrast {kind!r}; known: {', '.join(CONTRASTS)}.")
+        if kind == "levels":
+            found.append(Contrast(kind, kind))
+            continue
         if kind == "yes-no":
             found += [Contrast(f"yes-no {i + 1}", kind, template=t) for i, t in enumerate(_YES_NO)]
             continue
@@ -105,6 +111,15 @@ def contrast_prompts(
         )
         chat = (Message("user", text),)
         return (ContrastPrompt(chat, "Yes"),), (ContrastPrompt(chat, "No"),)
+    if contrast.kind == "levels":
+        high, low = (
+            TraitLevels({item.trait: float(sign * item.key)}, "contrast") for sign in (1, -1)
+        )
+        agree, disagree = (
+            ContrastPrompt((Message("system", each.system_prompt()),), behind_system=True)
+            for each in (high, low)
+        )
+        return (agree,), (disagree,)
     template = load_templates()[contrast.template]
     shown = permutation(contrast.order, len(options))
     if contrast.kind == "options":
@@ -114,20 +129,12 @@ def contrast_prompts(
         return (agree,), (disagree,)
     sides = []
     for agrees in (True, False):
-        told = Message("system", _persona(contrast, inventory, item, agrees).system_prompt())
+        said = {item.number: float(options[ends[agrees]].value)}
+        told = Message("system", Person("contrast", inventory, said).system_prompt())
         sides.append(
             tuple(
-                ContrastPrompt((told, Message("user", text)), "")
+                ContrastPrompt((told, Message("user", text)))
                 for text in (template.render(inventory, p, shown).text for p in probes)
             )
         )
     return sides[0], sides[1]
-
-
-def _persona(contrast: Contrast, inventory: Inventory, item: Item, agrees: bool) -> Persona:
-    """Somebody of whom the item is accurate, or inaccurate."""
-    if contrast.kind == "levels":
-        return TraitLevels({item.trait: float(item.key if agrees else -item.key)}, "contrast")
-    values = [option.value for option in inventory.options(item)]
-    said = float(values[-1] if agrees else values[0])
-    return Person("contrast", inventory, {item.number: said})
