@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from allport.administration.statements import statement
 from allport.administration.templates import (
     Template,
+    asks_openly,
     load_templates,
     read_templates,
     standard_templates,
@@ -222,7 +223,8 @@ def test_situations_are_asked_in_each_wording_with_either_kind_of_label(
         "advice-before-letters": "advice-before",
         "advice-bare": "advice-bare-digits",
     }
-    assert {*pairs, *pairs.values()} == set(every)
+    listing = {name for name, template in every.items() if template.lists_options}
+    assert {*pairs, *pairs.values()} == listing
     item, shown = situational.items[0], (2, 0, 3, 1)
     for name, other in pairs.items():
         lettered = every[name].render(situational, item, shown)
@@ -253,3 +255,22 @@ def test_a_template_that_is_like_another(tmp_path: Path) -> None:
         path.write_text(f'[one]\nlike = {other}\nlabels = "digits"\n')
         with pytest.raises(UsageError, match=r"template 'one' is like .*, which is no template"):
             read_templates(path)
+
+
+def test_templates_without_a_list(likert: Inventory, situational: Inventory) -> None:
+    assert standard_templates(likert, "likelihood") == ("open", "open-first-person")
+    assert standard_templates(situational, "likelihood") == ("advice-open", "advice-open-bare")
+    for inventory in (likert, situational):
+        for name in standard_templates(inventory, "likelihood"):
+            template = templates_for(inventory)[name]
+            assert not template.lists_options
+            assert asks_openly(name)
+            item = inventory.items[0]
+            rendered = template.render(inventory, item, range(len(inventory.options(item))))
+            assert rendered.labels == rendered.options
+            assert not any(option in rendered.text for option in rendered.options)
+            said = statement(item.text or "", inventory.stem, template.person)
+            assert template.neutral() == rendered.text.replace(said, "N/A")
+    assert not any(asks_openly(name) for name in (*load_templates(), *load_templates("situation")))
+    with pytest.raises(UsageError, match="has labels none, so its text cannot hold"):
+        Template("mine", "{statement} {options}", labels="none")

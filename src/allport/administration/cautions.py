@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from allport.administration.profiles import Profile, ProfileRow
+from allport.administration.templates import asks_openly
 
 __all__ = ["cautions_of"]
 
@@ -50,7 +51,7 @@ def _pooled(profile: Profile) -> str:
 
 def _label_mass(profile: Profile) -> str:
     mass = profile.usability.label_mass
-    if math.isnan(mass):
+    if math.isnan(mass) or _asked_openly(profile):
         return ""
     low = [row for row in profile.traits if row.usability.label_mass < LOWEST_LABEL_MASS]
     if mass >= LOWEST_LABEL_MASS and not low:
@@ -61,6 +62,11 @@ def _label_mass(profile: Profile) -> str:
         f"Only {share:.0%} of the probability fell on the answers offered{where}: left to itself, "
         "the respondent would mostly say something else."
     )
+
+
+def _asked_openly(profile: Profile) -> bool:
+    """Whether no options were listed: there is no place then, and any text is an unlikely one."""
+    return all(asks_openly(condition.template) for condition in profile.conditions)
 
 
 def _unusable(profile: Profile) -> str:
@@ -128,7 +134,7 @@ def _flips(profile: Profile) -> Iterable[str]:
 
 
 def _orders(profile: Profile) -> str:
-    if "order" in profile.flips:
+    if "order" in profile.flips or _asked_openly(profile):
         return ""
     return (
         "Options were shown in one order only, so a liking for a place in the list cannot be told "

@@ -41,13 +41,16 @@ class Design:
     """How often each question is asked. A local model's distribution is the same each time; repeats
     tell something where answers are sampled."""
     reading: Reading = "distribution"
-    """Whether answers are read from the distribution over labels, or generated and parsed."""
+    """Whether answers are read from the distribution over labels, generated and parsed, or read
+    from the likelihood of each option's text, which is then asked for without a list."""
     fraction: float = 1.0
     """Share of the conditions to ask, above 0 and up to 1; below 1 they are a balanced fraction."""
     seed: int = 0
     """Seed of the fraction and of sampled answers."""
     items: tuple[int, ...] = ()
     """Numbers of the items to ask; empty for all."""
+    pmi: bool = False
+    """Set likelihoods against those after a neutral prompt; see `allport.models.likelihood`."""
     label_prior: float = 0.0
     """Share of the items, from 0 and under 1, that are asked in every order, to find out what
     labels get whatever stands behind them; the others are asked in the first order only, and the
@@ -76,6 +79,10 @@ class Design:
                 f"Design: fraction is {self.fraction:g}; it must be above 0 and up to 1."
             )
 
+        if self.pmi and self.reading != "likelihood":
+            raise UsageError(
+                "Design: pmi corrects likelihoods; it goes with the reading likelihood alone."
+            )
         if not 0 <= self.label_prior < 1:
             raise UsageError(
                 f"Design: label_prior is {self.label_prior:g}; it must be 0 or above and under 1."
@@ -97,7 +104,12 @@ class Design:
             UsageError: An order does not fit the items, the fraction is too small to use every
                 level of a factor once, or a label prior cannot be found in these orders.
         """
-        orders = option_orders(self.orders, inventory)
+        orders = option_orders(self._orders, inventory)
+        if self.reading == "likelihood" and len(orders) > 1:
+            raise UsageError(
+                "The reading likelihood shows no list of options, so no order makes a difference; "
+                "leave the orders out."
+            )
         if self.label_prior:
             _check_balance(orders, inventory)
         factors: tuple[Sequence[Any], ...] = (
@@ -129,6 +141,11 @@ class Design:
             Condition(template=template, order=order, form=form, persona=persona, repeat=repeat)
             for persona, template, order, form, repeat in chosen
         )
+
+    @property
+    def _orders(self) -> tuple[str, ...]:
+        unlisted = self.reading == "likelihood" and self.orders == ("standard",)
+        return ("forward",) if unlisted else self.orders
 
     def to_json(self) -> dict[str, Any]:
         """The design as a JSON object; see `from_json`."""

@@ -15,6 +15,11 @@ from allport.inventories.inventory import Inventory
 from allport.models.respondent import Condition, Message, Question, Response
 from allport.personas.persona import Persona
 
+_LISTS = {
+    True: "lists the options, and the reading likelihood asks without a list",
+    False: "lists no options, so answers can be read by the reading likelihood alone",
+}
+
 __all__ = ["QuestionKey", "persona_prompts", "plan", "question_key"]
 
 
@@ -55,12 +60,21 @@ def plan(
 
     Raises:
         InventoryError: The inventory's texts are not imported, or it has no such item.
-        UsageError: The design names a template, order, form or persona that does not exist.
+        UsageError: The design names a template, order, form or persona that does not exist, or a
+            template that does not go with its reading.
     """
     templates = templates_for(inventory) if templates is None else templates
     for name in design.templates:
         if name not in templates:
             raise UsageError(f"Unknown template {name!r}; known: {', '.join(templates)}.")
+        if templates[name].lists_options == (design.reading == "likelihood"):
+            fitting = [
+                n for n, t in templates.items() if t.lists_options != templates[name].lists_options
+            ]
+            raise UsageError(
+                f"Template {name!r} {_LISTS[templates[name].lists_options]}; use "
+                f"{', '.join(fitting) or 'a template of your own'}."
+            )
     prompts = persona_prompts(design, personas)
     asked = {inventory.item(number).number for number in design.items or inventory.numbers}
     items = [item for item in inventory.items if item.number in asked]
@@ -74,6 +88,7 @@ def plan(
     questions = []
     for condition in conditions:
         template = templates[condition.template]
+        neutral = (Message("user", template.neutral()),) if design.pmi else ()
         prompt = prompts[condition.persona]
         system = (Message("system", prompt),) if prompt else ()
         for item in items:
@@ -91,6 +106,7 @@ def plan(
                     options=rendered.options,
                     reading=design.reading,
                     seed=_seed(design.seed, item.number, condition),
+                    neutral=neutral,
                 )
             )
     return questions

@@ -15,11 +15,13 @@ from typing import Literal, NamedTuple, get_args
 from allport.administration.statements import Person, statement
 from allport.errors import UsageError
 from allport.inventories.inventory import Inventory, Item
+from allport.models.respondent import Reading
 
 __all__ = [
     "LabelStyle",
     "RenderedItem",
     "Template",
+    "asks_openly",
     "load_templates",
     "read_templates",
     "standard_templates",
@@ -27,7 +29,7 @@ __all__ = [
     "wordings",
 ]
 
-LabelStyle = Literal["letters", "lower", "digits", "words"]
+LabelStyle = Literal["letters", "lower", "digits", "words", "none"]
 Asks = Literal["statement", "situation"]
 
 _KINDS = {"letters": "letter", "lower": "letter", "digits": "number"}
@@ -51,8 +53,10 @@ class Template:
 
     name: str
     text: str
-    """User's turn with the places {statement} and {options}."""
+    """User's turn with the places {statement} and, unless labels are "none", {options}."""
     labels: LabelStyle
+    """What stands for an option in the list; "none" where there is no list, so that the option
+    itself is the answer, and is read by its likelihood."""
     person: Person = "none"
     option: str = "{label}. {option}"
     """One entry of the list of answers, with the places {label} and {option}."""
@@ -62,9 +66,13 @@ class Template:
 
     def __post_init__(self) -> None:
         """Check that the wording can be filled in."""
+        if not self.lists_options and "{options}" in self.text:
+            raise UsageError(
+                f"Template {self.name!r} has labels none, so its text cannot hold {{options}}."
+            )
         for place, text in (
             ("{statement}", self.text),
-            ("{options}", self.text),
+            ("{options}", self.text if self.lists_options else "{options}"),
             ("{option}", self.option),
         ):
             if text.count(place) != 1:
@@ -81,6 +89,18 @@ class Template:
                 raise UsageError(
                     f"Template {self.name!r}: {what} {value!r} is none of {', '.join(allowed)}."
                 )
+
+    @property
+    def lists_options(self) -> bool:
+        """Whether the options are shown."""
+        return self.labels != "none"
+
+    def neutral(self) -> str:
+        """The user's turn with nothing in particular in the statement's place.
+
+        "N/A" asks nothing and still reads as a text (Zhao et al., 2021, arXiv 2102.09690).
+        """
+        return _fill(self.text, {"{statement}": "N/A"})
 
     def render(
         self, inventory: Inventory, item: Item, shown: Sequence[int], form: str = "original"
@@ -111,7 +131,7 @@ class Template:
         return RenderedItem(user, labels, options)
 
     def _labels(self, options: tuple[str, ...], shown: Sequence[int]) -> tuple[str, ...]:
-        if self.labels == "words":
+        if self.labels in ("words", "none"):
             return options
         alphabet: Sequence[str] = {
             "letters": string.ascii_uppercase,
@@ -163,35 +183,44 @@ def _shipped() -> Mapping[str, Mapping[str, object]]:
 
 
 @cache
-def load_templates(asks: Asks = "statement", *, variants: bool = False) -> Mapping[str, Template]:
+def load_templates(asks: Asks = "statement", *, every: bool = False) -> Mapping[str, Template]:
     """The shipped templates by name, those for statements or those for situations.
 
     Args:
         asks: Which of the two.
-        variants: With those that say what another says, with other labels.
+        every: With those that say what another says with other labels, and those that list no
+            options.
     """
     tables = _shipped()
     return MappingProxyType(
         {
             name: template
             for name, template in _templates(tables, "templates.toml").items()
-            if template.asks == asks and (variants or "like" not in tables[name])
+            if template.asks == asks
+            and (every or ("like" not in tables[name] and template.lists_options))
         }
     )
 
 
 def templates_for(inventory: Inventory) -> Mapping[str, Template]:
-    """The shipped templates that fit the items of an inventory, by name, variants among them."""
-    return load_templates(_asked_as(inventory), variants=True)
+    """All shipped templates that fit the items of an inventory, by name."""
+    return load_templates(_asked_as(inventory), every=True)
 
 
 def wordings(inventory: Inventory) -> tuple[str, ...]:
-    """Names of the shipped templates that fit an inventory, each wording once."""
+    """Names of the shipped templates that list the options of an inventory, each wording once."""
     return tuple(load_templates(_asked_as(inventory)))
 
 
-def standard_templates(inventory: Inventory) -> tuple[str, ...]:
+def asks_openly(name: str) -> bool:
+    """Whether a shipped template of that name lists no options."""
+    return _shipped().get(name, {}).get("labels") == "none"
+
+
+def standard_templates(inventory: Inventory, reading: Reading = "distribution") -> tuple[str, ...]:
     """Names of the templates that an inventory is asked in where none are named."""
+    if reading == "likelihood":
+        return tuple(name for name, t in templates_for(inventory).items() if not t.lists_options)
     if _asked_as(inventory) == "situation":
         return wordings(inventory)
     return ("letters", "digits")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Group, Parameter
 
+from allport.cli.output import Flag
 from allport.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ class DesignOptions:
     """A person file to take on as a persona; can be repeated."""
     repeats: int = 1
     """How often each question is asked."""
-    reading: Literal["distribution", "generation"] = "distribution"
-    """Read answers from the probabilities of the labels, or generate text and parse it."""
+    reading: Literal["distribution", "generation", "likelihood"] = "distribution"
+    """Read answers from the probabilities of the labels, generate text and parse it, or, on a local
+    model, read how likely each option's own text is where no options are listed."""
+    pmi: Flag = False
+    """Take off how likely each text is after a neutral prompt; with --reading likelihood."""
     label_prior: float = 0.0
     """Share of the items to ask in every order, to find out what labels get by themselves; the
     others are asked in one order, and it is divided out. 0 asks every item in every order."""
@@ -85,7 +89,7 @@ class DesignOptions:
             personas.append(person)
             names.append(person.name)
         design = Design(
-            templates=standard_templates(inventory)
+            templates=standard_templates(inventory, self.reading)
             if self.templates == "standard"
             else _listed(self.templates),
             orders=_listed(self.orders),
@@ -93,6 +97,7 @@ class DesignOptions:
             personas=tuple(names) or ("",),
             repeats=self.repeats,
             reading=self.reading,
+            pmi=self.pmi,
             label_prior=self.label_prior,
             fraction=self.fraction,
             seed=self.seed,

@@ -269,6 +269,11 @@ class Endpoint:
             raise error.with_traceback(None) from None
 
     def _check(self, questions: Sequence[Question]) -> None:
+        if any(question.reading == "likelihood" for question in questions):
+            raise UsageError(
+                f"{self.name} is behind a chat service, which does not tell how likely a given "
+                "text is; read distributions or generated answers, or use a local model."
+            )
         if self._settings.answers != "logprobs":
             return
         for question in questions:

@@ -92,7 +92,8 @@ class LabelTokens:
         One run of no tokens where every label is one token.
         """
         contexts = {step.context for step in self.steps}
-        begun = {context[:k] for context in contexts for k in range(len(context))}
+        # With a context all that it begins with are there, so one token less finds each of them.
+        begun = {context[:-1] for context in contexts if context}
         tails = sorted(contexts - begun)
         reads: list[list[tuple[int, int]]] = [[] for _ in tails]
         for number, step in enumerate(self.steps):
@@ -168,7 +169,9 @@ class LabelTokenizer:
         """
         self._tokenizer = tokenizer
         self._closers = tuple(sorted(set(closers)))
-        self._known: dict[tuple[str, tuple[str, ...], int], LabelTokens] = {}
+        self._known: dict[
+            tuple[str, tuple[str, ...], int, tuple[str, ...], TokenIds], LabelTokens
+        ] = {}
 
     def after(
         self, prompt: str, last_piece: str, last_token: int, labels: Sequence[str]
@@ -191,22 +194,52 @@ class LabelTokenizer:
         Raises:
             ModelError: The tokenizer cannot write a label, or writes two of them alike.
         """
+        return self._after(prompt, last_piece, last_token, labels, ("", " "), self._closers)
+
+    def texts_after(
+        self, prompt: str, last_piece: str, last_token: int, texts: Sequence[str], lead: str
+    ) -> LabelTokens:
+        """How each text is written after a prompt in one way, its end left open; see `after`.
+
+        Args:
+            prompt: The whole prompt.
+            last_piece: What of it follows the last special token, that token included; or all.
+            last_token: The prompt's last token.
+            texts: What may be said.
+            lead: What stands between prompt and text: a space, or nothing.
+
+        Raises:
+            ModelError: The tokenizer cannot write a text, or writes two of them alike.
+        """
+        return self._after(prompt, last_piece, last_token, texts, (lead,), ())
+
+    def _after(
+        self,
+        prompt: str,
+        last_piece: str,
+        last_token: int,
+        labels: Sequence[str],
+        leads: tuple[str, ...],
+        closers: TokenIds,
+    ) -> LabelTokens:
         end = last_piece
         if len(end) == len(prompt):  # no special token to cut at
             end = end[-self._CHARACTERS :]
-        key = (end, tuple(labels), last_token)
+        key = (end, tuple(labels), last_token, leads, closers)
         if key not in self._known:
             if self._ids(end)[-1:] != (last_token,):
                 end = prompt
-            self._known[key] = self._find(end, key[1])
+            self._known[key] = self._find(end, key[1], leads, closers)
         return self._known[key]
 
-    def _find(self, end: str, labels: tuple[str, ...]) -> LabelTokens:
+    def _find(
+        self, end: str, labels: tuple[str, ...], leads: tuple[str, ...], closers: TokenIds
+    ) -> LabelTokens:
         found: dict[TokenIds, str] = {}
         variants = []
         for label in labels:
             ways = dict.fromkeys(
-                way for lead in ("", " ") if (way := self._continuation(end, lead + label))
+                way for lead in leads if (way := self._continuation(end, lead + label))
             )
             if not ways:
                 raise ModelError(
@@ -220,7 +253,7 @@ class LabelTokenizer:
                         "alike; use a template with other labels."
                     )
             variants.append(tuple(ways))
-        return LabelTokens(tuple(variants), self._closers)
+        return LabelTokens(tuple(variants), closers)
 
     def _continuation(self, end: str, text: str) -> TokenIds:
         """Tokens of `text` after `end`; empty where it cannot be written."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 __all__ = ["Condition", "Message", "Question", "Reading", "Respondent", "Response"]
 
-Reading = Literal["distribution", "generation"]
+Reading = Literal["distribution", "generation", "likelihood"]
+"""Read from the distribution over labels, from what is written, or from the likelihood of each
+option's text."""
 
 
 class Message(NamedTuple):
@@ -51,6 +53,9 @@ class Question:
     reading: Reading = "distribution"
     seed: int = 0
     """Seed of sampling, where the reading samples."""
+    neutral: tuple[Message, ...] = field(default=(), repr=False)
+    """The chat with nothing in particular asked, where a likelihood is set against the one after
+    it; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

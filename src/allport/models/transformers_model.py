@@ -17,6 +17,7 @@ from allport.models.forward_pass import ForwardPass
 from allport.models.generation import Written, write
 from allport.models.identity import parameters_hash, tokenizer_hash, versions
 from allport.models.label_tokens import LabelTokenizer, LabelTokens
+from allport.models.likelihood import TextLikelihoods, option_shares
 from allport.models.parsing import parse_choice
 from allport.models.prefix_engine import LabelReading, PrefixEngine, Prompt
 from allport.models.prompt_tokens import PromptPieces, PromptTokenizer
@@ -45,6 +46,8 @@ class _Prepared(NamedTuple):
     prompt: PromptPieces
     labels: LabelTokens
     key: RowKey
+    neutral: tuple[PromptPieces, LabelTokens] | None = None
+    """What the likelihood of the same texts is set against."""
 
 
 class TransformersModel:
@@ -52,7 +55,8 @@ class TransformersModel:
 
     Distributions over labels are read at the answer position, with prefixes shared between
     questions (see `PrefixEngine`). Questions whose reading is "generation" are answered in writing
-    and parsed.
+    and parsed; of those whose reading is "likelihood" every option's own text is read, in the same
+    way as labels are.
 
     Example:
         >>> from allport.models import load_model
@@ -202,16 +206,36 @@ class TransformersModel:
         )
         keys = [self._key(question.condition.persona) for question in questions]
         prepared = []
+        plain: dict[tuple[tuple[Message, ...], str], tuple[str, PromptPieces]] = {}
         for question, text, prompt, key in zip(
             questions, texts, self._prompts.pieces(texts), keys, strict=True
         ):
-            last_token = next(ids[-1] for ids in reversed(prompt.ids) if ids)
-            labels = self._labels.after(text, prompt.last_text, last_token, question.labels)
+            labels, neutral = self._labels_after(text, prompt, question), None
+            if question.neutral:
+                chat = (question.neutral, question.cue)
+                if chat not in plain:
+                    # By the model as it is: what it is aligned to is part of what is asked.
+                    rendered = self.chat.render(*chat)
+                    plain[chat] = (rendered, self._prompts.pieces([rendered])[0])
+                pieces = plain[chat][1]
+                neutral = (pieces, self._labels_after(*plain[chat], question))
             written = question.reading == "generation"
             more = self._max_new_tokens if written else labels.longest_tail
             self._check_length(prompt.length, more, f"Item {question.item}")
-            prepared.append(_Prepared(question, prompt, labels, key))
+            prepared.append(_Prepared(question, prompt, labels, key, neutral))
         return prepared
+
+    def _labels_after(self, text: str, prompt: PromptPieces, question: Question) -> LabelTokens:
+        """How the answers to a question are written after a prompt."""
+        place = (text, prompt.last_text, next(ids[-1] for ids in reversed(prompt.ids) if ids))
+        if question.reading != "likelihood":
+            return self._labels.after(*place, question.labels)
+        return self._labels.texts_after(*place, question.options, self._lead(text, question.cue))
+
+    def _lead(self, text: str, cue: str) -> str:
+        """A space where a text comes after a word, nothing after a line break or control token."""
+        follows_word = self.chat.template is None or bool(cue)
+        return " " if follows_word and not text[-1].isspace() else ""
 
     def _key(self, persona: str) -> RowKey:
         return None if self._steering is None else self._steering.key(persona)
@@ -229,15 +253,11 @@ class TransformersModel:
             )
 
     def _stream(self, prepared: list[_Prepared]) -> Iterator[Response]:
-        read = [p for p in prepared if p.question.reading == "distribution"]
+        read = [p for p in prepared if p.question.reading != "generation"]
         read.sort(key=lambda p: p.prompt.ids)
         engine = PrefixEngine(self.passes, self._batch_size, self._steering)
         for start in range(0, len(read), _WINDOW):
-            some = read[start : start + _WINDOW]
-            prompts = [Prompt(p.prompt.tokens(), p.labels, p.key) for p in some]
-            for batch in engine.read(prompts):
-                for reading in batch:
-                    yield self._from_distribution(some[reading.prompt], reading)
+            yield from self._read(engine, read[start : start + _WINDOW])
         said = [p for p in prepared if p.question.reading == "generation"]
         for start in range(0, len(said), _WINDOW):
             some = said[start : start + _WINDOW]
@@ -248,14 +268,45 @@ class TransformersModel:
                 for written in texts:
                     yield self._from_text(some[written.prompt], written)
 
-    def _from_distribution(self, asked: _Prepared, reading: LabelReading) -> Response:
+    def _read(self, engine: PrefixEngine, asked: list[_Prepared]) -> Iterator[Response]:
+        """Read labels or texts after each prompt, and after neutral ones where there are any."""
+        prompts = [Prompt(p.prompt.tokens(), p.labels, p.key) for p in asked]
+        set_against = [i for i, p in enumerate(asked) if p.neutral is not None]
+        for i in set_against:
+            neutral = asked[i].neutral
+            assert neutral is not None
+            prompts.append(Prompt(neutral[0].tokens(), neutral[1]))
+        waiting: dict[int, LabelReading] = {}
+        for batch in engine.read(prompts):
+            for reading in batch:
+                plain = reading.prompt >= len(asked)
+                i = set_against[reading.prompt - len(asked)] if plain else reading.prompt
+                if asked[i].neutral is None:
+                    yield self._from_reading(asked[i], reading)
+                elif i not in waiting:
+                    waiting[i] = reading
+                else:
+                    other = waiting.pop(i)
+                    pair = (other, reading) if plain else (reading, other)
+                    yield self._from_reading(asked[i], *pair)
+
+    def _from_reading(
+        self, asked: _Prepared, reading: LabelReading, neutral: LabelReading | None = None
+    ) -> Response:
         question = asked.question
-        if math.isnan(reading.mass):
+        if math.isnan(reading.mass) or (neutral is not None and math.isnan(neutral.mass)):
             raise ModelError(
                 f"{self._name} computes no numbers for item {question.item} in "
                 f"{str(self.model.dtype).removeprefix('torch.')}; load it with another dtype."
             )
         shares = reading.probabilities
+        if question.reading == "likelihood":
+            against = None
+            if neutral is not None and asked.neutral is not None:
+                against = TextLikelihoods(neutral.log_probabilities, asked.neutral[1])
+            shares = option_shares(
+                TextLikelihoods(reading.log_probabilities, asked.labels), against
+            )
         return Response(
             item=question.item,
             condition=question.condition,

@@ -28,6 +28,8 @@ _MOST_EXAMPLES: Final = 12
 _TOLD_ELSEWHERE: Final = ("name", "model", "versions")
 """Parts of a description that the name and the software of a run say again."""
 
+_AGAINST: Final = ", set against their likelihood after a neutral prompt"
+
 
 def item_rows(responses: pl.DataFrame, inventory: Inventory) -> tuple[ItemRow, ...]:
     """What was answered to each item over all conditions, in the order of the inventory."""
@@ -133,7 +135,7 @@ def run_facts(run: Run) -> tuple[Fact, ...]:
         crossed.append(counted(design.repeats, "repeat"))
     facts += [
         Fact("Design", " × ".join(crossed)),
-        Fact("Reading", f"{design.reading} of answers"),
+        Fact("Reading", f"{design.reading} of answers{_AGAINST if design.pmi else ''}"),
         Fact("Seed", str(design.seed)),
         Fact("Responses", f"{summary.answered:,} of {summary.questions:,}"),
     ]
