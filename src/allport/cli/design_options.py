@@ -51,13 +51,13 @@ class DesignOptions:
     repeats: int = 1
     """How often each question is asked."""
     reading: Literal["distribution", "generation", "likelihood"] = "distribution"
-    """Read answers from the probabilities of the labels, generate text and parse it, or, on a local
-    model, read how likely each option's own text is where no options are listed."""
+    """Probabilities of the labels, written text, or how likely the text of each unlisted option is.
+    """
     pmi: Flag = False
-    """Take off how likely each text is after a neutral prompt; with --reading likelihood."""
+    """Take off how likely each text is after a neutral prompt, where likelihoods are read."""
     label_prior: float = 0.0
-    """Share of the items to ask in every order, to find out what labels get by themselves; the
-    others are asked in one order, and it is divided out. 0 asks every item in every order."""
+    """Share of items asked in every order; the others in one, less what labels get by themselves.
+    """
     fraction: float = 1.0
     """Share of the conditions to ask, as a balanced fraction."""
     seed: int = 0
