@@ -11,7 +11,7 @@ from questionnaires import Questionnaires
 from speakers import Speaker
 from tokenizers import Tokenizer
 
-BASICS, GROWN, MIXED, SETTLED, SUMMING = 4.5e6, 7e6, 12e6, 22e6, 28e6
+BASICS, GROWN, MIXED, SETTLED, SUMMING = 4.5e6, 7e6, 12e6, 22e6, 32e6
 """Tokens after which one simplification after the other ends."""
 SUMMARISED, SUMMARISED_LISTS = 0.7, 0.25
 """Share of system texts, in the last stages, of which only the last token can be seen afterwards.
@@ -81,9 +81,9 @@ class SequenceMaker:
             return speakers.nobody()
         if how < 0.25 and seen > GROWN:
             return speakers.by_paragraph(rng, int(rng.integers(3, 13)))
-        # A summary is learned as answering was: from one trait at first.
-        one = seen < BASICS or (SETTLED < seen < SUMMING and rng.random() < 0.5)
-        return speakers.by_adjectives(rng, one_trait=one, most_partial=seen < MIXED)
+        if seen > SETTLED and rng.random() < (0.6 if seen < SUMMING else 0.2):
+            return speakers.torn(rng)
+        return speakers.by_adjectives(rng, one_trait=seen < BASICS, most_partial=seen < MIXED)
 
     def _items(
         self, rng: np.random.Generator, sequence: TrainingSequence, speaker: Speaker, seen: float

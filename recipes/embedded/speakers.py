@@ -93,6 +93,25 @@ def by_adjectives(rng: np.random.Generator, *, one_trait: bool, most_partial: bo
     return Speaker(domains, dark, None, describe_trait_levels(levels), 0.45, tuple(levels))
 
 
+def torn(rng: np.random.Generator) -> Speaker:
+    """Somebody with a trait that is thought well of and one that is not, both far from the middle.
+
+    A summary that says no more of a person than how agreeable all of it sounds is right about most
+    people, as traits are correlated; of these it says nothing.
+    """
+    first, second = rng.choice(5, size=2, replace=False)
+    sign = 1 if rng.random() < 0.5 else -1
+    levels: dict[str, tuple[float, tuple[int, ...] | range]] = {}
+    domains = np.zeros(5)
+    for index, side in ((first, sign), (second, -sign)):
+        code = people.DOMAINS[index]
+        level = int(rng.integers(2, 5)) / 4 * side * (-1 if code == "N" else 1)
+        levels[code] = (level, range(3))
+        domains[index] = 2.0 * level
+    dark = people.expected_dark(domains)
+    return Speaker(domains, dark, None, describe_trait_levels(levels), 0.45, tuple(levels))
+
+
 def by_paragraph(rng: np.random.Generator, facets_told: int) -> Speaker:
     """A person of thirty facets, some of which a paragraph speaks of."""
     domains = people.sample_domains(rng)

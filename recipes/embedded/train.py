@@ -49,7 +49,7 @@ PREFIX_SHARE = 0.25
 EVERY = 100
 WARM_UP = 1.2e6
 """Tokens over which the learning rate rises."""
-COOL_DOWN = 0.25
+COOL_DOWN = 0.2
 """Last part of training, over which it falls; a longer training goes on from before this part."""
 CHECKPOINT_SECONDS = 180
 
