@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 BASICS, GROWN, MIXED, SETTLED, SUMMING = 4.5e6, 7e6, 12e6, 22e6, 32e6
 """Tokens after which one simplification after the other ends."""
-SUMMARISED, SUMMARISED_LISTS = 0.7, 0.25
-"""Share of system texts, in the last stages, of which only the last token can be seen afterwards.
+SUMMARISED = {SETTLED: 0.0, SUMMING: 0.7, float("inf"): 0.25}
+"""Share of system texts, until so many tokens, of which only the last token can be seen afterwards.
 The model has to say there all that it will need of the person, whatever is asked: a state that a
 probe can read and that steering can add to. Otherwise it looks up what it needs, word by word."""
 
@@ -55,7 +55,7 @@ class SequenceMaker:
         speaker = self._speaker(rng, seen)
         if speaker.system:
             sequence.extend(self.ids.tokenizer.encode(SYSTEM + speaker.system + END).ids)
-            self._summarise(rng, sequence, SUMMARISED, seen)
+            self._summarise(rng, sequence, seen)
         if kind == "talk":
             self.conversations.talk(rng, sequence, speaker, int(rng.integers(1, 7)))
             if rng.random() < 0.3:
@@ -69,10 +69,9 @@ class SequenceMaker:
         return sequence
 
     @staticmethod
-    def _summarise(
-        rng: np.random.Generator, sequence: TrainingSequence, share: float, seen: float
-    ) -> None:
-        if seen > SETTLED and rng.random() < share:
+    def _summarise(rng: np.random.Generator, sequence: TrainingSequence, seen: float) -> None:
+        share = next(share for until, share in SUMMARISED.items() if seen < until)
+        if rng.random() < share:
             sequence.summary = len(sequence.tokens) - 1
 
     def _speaker(self, rng: np.random.Generator, seen: float) -> Speaker:
@@ -125,7 +124,7 @@ class SequenceMaker:
         else:
             paraphrased = 0.0 if seen < GROWN else 0.1
             self.questionnaires.list_answers(rng, sequence, means, listed, paraphrased)
-        self._summarise(rng, sequence, SUMMARISED_LISTS, seen)
+        self._summarise(rng, sequence, seen)
         left = np.setdiff1d(pool, listed)
         asked = left if len(left) >= 3 else pool
         if seen > GROWN and rng.random() < 0.1:
