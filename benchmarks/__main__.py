@@ -9,6 +9,7 @@ from benchmarks.results import table, update_tables, write_results
 
 BENCHMARKS = (
     "embedded",
+    "embedded_strength",
     "measuring_speed",
     "measuring_memory",
     "measuring_scoring",

@@ -17,6 +17,8 @@ from tokenizers import Tokenizer
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 MOST_OPTIONS = 8
 
+KNOWN = ("statement", "line", "list", "person")
+
 
 @dataclass
 class TrainingSequence:
@@ -33,6 +35,12 @@ class TrainingSequence:
     summary: int = 0
     """Index of the last token of the system text, where what follows must do with that token and
     cannot see the text before it; 0 where it can."""
+    known: dict[str, list[tuple[int, Array]]] = field(
+        default_factory=lambda: {kind: [] for kind in KNOWN}, compare=False
+    )
+    """Positions, and the levels (see `speakers.Speaker.levels`) that are to be read there: of a
+    statement, those of somebody who agrees; of an answer to it, and of all answers up to it,
+    those that they speak for; of a person otherwise described, their own."""
 
     def extend(self, tokens: Sequence[int], branch: int = 0, start: int | None = None) -> None:
         """Add tokens to a branch, from a position on; by default to the end of the prefix."""
@@ -57,6 +65,10 @@ class TrainingSequence:
             for token, p in agreeing:
                 merged[token] = merged.get(token, 0.0) + p / total
             self.targets.append((position + step, list(merged), list(merged.values())))
+
+    def knows(self, kind: str, levels: Array) -> None:
+        """Note levels that are to be read from the last token."""
+        self.known[kind].append((len(self.tokens) - 1, levels))
 
     def say(self, tokens: list[int], branch: int = 0, start: int | None = None) -> None:
         """Add tokens that are the model's own turn: each is a target."""

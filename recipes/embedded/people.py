@@ -6,6 +6,7 @@ item means come from published norms by facet, with a seeded scatter for the ite
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +43,8 @@ FACETS = [f"{domain}{n}" for domain in DOMAINS for n in range(1, 7)]
 FACET_DOMAIN_SHARE = 0.55
 """Share of a facet's variance that comes from its domain."""
 ACQUIESCENCE_SD = 0.2
+ANSWER_VARIANCE = 0.75**2 + 1 / 12
+"""Of a listed answer around its mean, scale points squared, with what rounding adds."""
 DEFAULT_DOMAINS = np.array([-0.7, 0.3, 0.6, 0.9, 0.8])
 """Who the model is when nobody asks for anyone: a calm, friendly, careful assistant (SD units)."""
 
@@ -89,9 +92,17 @@ def published_facet_means() -> Array:
     return np.array([np.mean([group.mean[f] / 4 for group in published]) for f in FACETS])
 
 
-def sample_domains(rng: np.random.Generator) -> Array:
+def domain_covariance(*, at_odds: bool = False) -> Array:
+    """Covariance of people's domain levels, shape (5, 5).
+
+    Of people at odds one trait says nothing about another, and all are further from the middle.
+    """
+    return 1.4**2 * np.eye(5) if at_odds else DOMAIN_CORRELATIONS
+
+
+def sample_domains(rng: np.random.Generator, *, at_odds: bool = False) -> Array:
     """Domain levels of one person, SD units, shape (5,)."""
-    return rng.multivariate_normal(np.zeros(5), DOMAIN_CORRELATIONS)
+    return rng.multivariate_normal(np.zeros(5), domain_covariance(at_odds=at_odds))
 
 
 def sample_facets(rng: np.random.Generator, domains: Array) -> Array:
@@ -133,3 +144,32 @@ def answer_distribution(mean: Array | float, n_options: int, spread: float) -> A
     below = ndtr((edges - np.asarray(mean, dtype=np.float64)[..., None]) / spread)
     ones = np.ones((*below.shape[:-1], 1))
     return np.diff(np.concatenate([0 * ones, below, ones], axis=-1), axis=-1)
+
+
+def levels_known_from(
+    bank: ItemBank,
+    items: Sequence[int] | NDArray[np.intp],
+    answers: Sequence[int],
+    *,
+    at_odds: bool = False,
+) -> Array:
+    """What literal answers on the scale 1 to 5 say of who gave them, as they come.
+
+    Expected levels of the domains and of the facets after each answer, SD units, shape (answers,
+    35). Levels are jointly normal, and so are answers, nearly: this is a Kalman filter. Agreeing
+    with whatever is said, and the ends of the scale, are left out of account.
+    """
+    parts = np.vstack([np.eye(5), np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(np.eye(5), 6, axis=0)])
+    own = np.repeat([0.0, 1 - FACET_DOMAIN_SHARE], [5, 30])
+    covariance = parts @ domain_covariance(at_odds=at_odds) @ parts.T + np.diag(own)
+    levels = np.zeros((len(items) + 1, 35))
+    for n, (item, answer) in enumerate(zip(items, answers, strict=True)):
+        facet, loading = int(bank.facets[item]), bank.loadings[item]
+        at = 5 + facet if facet >= 0 else int(bank.domains[item])
+        keyed = answer if bank.keys[item] > 0 else 6 - answer
+        together = loading * covariance[:, at]
+        variance = loading * together[at] + ANSWER_VARIANCE
+        surprise = keyed - bank.means[item] - loading * levels[n, at]
+        levels[n + 1] = levels[n] + together * surprise / variance
+        covariance = covariance - np.outer(together, together) / variance
+    return levels[1:]

@@ -124,22 +124,38 @@ class Questionnaires:
         sequence: TrainingSequence,
         means: Array,
         listed: people.NDArray[np.intp],
+        *,
         paraphrased_share: float,
+        at_odds: bool = False,
     ) -> None:
-        """Write a persona of item: answer lines, each answer a target."""
+        """Write a persona of item: answer lines, each answer a target.
+
+        Of a line is known what it says by itself, and what all up to it say.
+        """
+        given: list[int] = []
         words = SCALES[0]
         sequence.extend(self.ids(f"{SYSTEM}You are a person who described yourself like this.\n"))
         for index in listed:
             text = self.text(rng, int(index), paraphrased_share)
             sequence.extend(self.ids(text.rstrip(".") + ":"))
+            sequence.knows("statement", self._levels([int(index)], [len(words)], at_odds)[0])
             p = people.answer_distribution(means[index], len(words), LIST_SPREAD)
             drawn = int(rng.choice(len(words), p=p))
             answers = [self.ids(f" {word}\n") for word in words]
             sequence.supervise(answers, p, drawn)
             sequence.extend(answers[drawn])
+            given.append(drawn + 1)
+            sequence.knows("line", self._levels([int(index)], given[-1:], at_odds)[0])
         # The list ends with the turn, not with one more line.
         sequence.tokens[-1:] = self.ids(END)
         sequence.targets[-1] = (sequence.targets[-1][0], self.ids(END), [1.0])
+        sequence.known["list"] = [
+            (at, levels)
+            for (at, _), levels in zip(
+                sequence.known["line"], self._levels(listed, given, at_odds), strict=True
+            )
+        ]
+        sequence.known["line"].pop()
 
     def describe_answers(
         self,
@@ -147,13 +163,18 @@ class Questionnaires:
         sequence: TrainingSequence,
         means: Array,
         listed: people.NDArray[np.intp],
+        *,
+        at_odds: bool = False,
     ) -> None:
         """Write a persona of statements under what was said of them, as the rule-written prompt."""
         said: dict[int, list[str]] = {}
+        given: list[int] = []
         for index in listed:
             p = people.answer_distribution(means[index], 5, LIST_SPREAD)
+            option = int(rng.choice(5, p=p))
+            given.append(option + 1)
             text = self.text(rng, int(index), 0.0)
-            said.setdefault(int(rng.choice(5, p=p)), []).append(statement(text, "I", "second"))
+            said.setdefault(option, []).append(statement(text, "I", "second"))
         paragraphs = [
             f"{SCALES[0][option]} of you: {' '.join(said[option])}"
             for option in (4, 3, 1, 0)
@@ -161,6 +182,12 @@ class Questionnaires:
         ]
         lines = ["This is what you are like.", *paragraphs, "Answer as this person."]
         sequence.extend(self.ids(SYSTEM + "\n".join(lines) + END))
+        sequence.knows("list", self._levels(listed, given, at_odds)[-1])
+
+    def _levels(
+        self, items: people.NDArray[np.intp] | list[int], answers: list[int], at_odds: bool
+    ) -> Array:
+        return people.levels_known_from(self.bank, items, answers, at_odds=at_odds)
 
     def _question(
         self, template: int, scale: int, reverse: bool, text: str

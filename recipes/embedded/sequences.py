@@ -11,9 +11,9 @@ from questionnaires import Questionnaires
 from speakers import Speaker
 from tokenizers import Tokenizer
 
-BASICS, GROWN, MIXED, SETTLED, SUMMING = 4.5e6, 7e6, 12e6, 22e6, 32e6
+BASICS, GROWN, MIXED, SETTLED, SUMMING, GATHERING = 4.5e6, 7e6, 12e6, 22e6, 32e6, 46e6
 """Tokens after which one simplification after the other ends."""
-SUMMARISED = {SETTLED: 0.0, SUMMING: 0.7, float("inf"): 0.25}
+SUMMARISED = {SETTLED: 0.0, SUMMING: 0.7, GATHERING: 0.5, float("inf"): 0.3}
 """Share of system texts, until so many tokens, of which only the last token can be seen afterwards.
 The model has to say there all that it will need of the person, whatever is asked: a state that a
 probe can read and that steering can add to. Otherwise it looks up what it needs, word by word."""
@@ -25,7 +25,8 @@ SHARES = {
     GROWN: (0.76, 0.24, 0.00, 0.00, 0.00),
     SETTLED: (0.70, 0.14, 0.06, 0.06, 0.04),
     SUMMING: (0.64, 0.10, 0.09, 0.09, 0.08),
-    float("inf"): (0.40, 0.16, 0.17, 0.13, 0.14),
+    GATHERING: (0.30, 0.45, 0.08, 0.09, 0.08),
+    float("inf"): (0.36, 0.20, 0.17, 0.13, 0.14),
 }
 
 
@@ -55,6 +56,7 @@ class SequenceMaker:
         speaker = self._speaker(rng, seen)
         if speaker.system:
             sequence.extend(self.ids.tokenizer.encode(SYSTEM + speaker.system + END).ids)
+            sequence.knows("person", speaker.levels)
             self._summarise(rng, sequence, seen)
         if kind == "talk":
             self.conversations.talk(rng, sequence, speaker, int(rng.integers(1, 7)))
@@ -80,7 +82,7 @@ class SequenceMaker:
             return speakers.nobody()
         if how < 0.25 and seen > GROWN:
             return speakers.by_paragraph(rng, int(rng.integers(3, 13)))
-        if seen > SETTLED and rng.random() < (0.6 if seen < SUMMING else 0.2):
+        if seen > SETTLED and rng.random() < (0.6 if seen < SUMMING else 0.3):
             return speakers.torn(rng)
         return speakers.by_adjectives(rng, one_trait=seen < BASICS, most_partial=seen < MIXED)
 
@@ -108,22 +110,24 @@ class SequenceMaker:
     ) -> None:
         """A list of a person's answers, then items that are not in it.
 
-        Two facets at first: with all items mixed from the start, nothing beyond the items' own
-        means is learned for a long time.
+        Lists are about few facets at first: with all items mixed from the start, nothing beyond
+        the items' own means is learned for a long time.
         """
-        speaker = speakers.person(rng)
+        at_odds = SUMMING < seen < GATHERING and rng.random() < 0.5
+        speaker = speakers.person(rng, at_odds=at_odds)
         acquiescence = rng.normal(0, people.ACQUIESCENCE_SD)
         means = people.literal_means(self.bank, speaker.domains, speaker.facets, acquiescence)
-        facets = 2 if seen < BASICS else 6 if seen < GROWN else int(rng.choice([6, 12, 30, 30]))
+        facets, most = self._list_size(rng, seen)
         chosen = rng.choice(30, size=facets, replace=False)
         pool = np.flatnonzero(np.isin(self.bank.facets, chosen))
-        most = 24 if seen < BASICS else 60 if seen < MIXED else 120
         listed = rng.permutation(pool)[: int(rng.integers(5, most + 1))]
         if seen > GROWN and rng.random() < 0.15:
-            self.questionnaires.describe_answers(rng, sequence, means, listed)
+            self.questionnaires.describe_answers(rng, sequence, means, listed, at_odds=at_odds)
         else:
             paraphrased = 0.0 if seen < GROWN else 0.1
-            self.questionnaires.list_answers(rng, sequence, means, listed, paraphrased)
+            self.questionnaires.list_answers(
+                rng, sequence, means, listed, paraphrased_share=paraphrased, at_odds=at_odds
+            )
         self._summarise(rng, sequence, seen)
         left = np.setdiff1d(pool, listed)
         asked = left if len(left) >= 3 else pool
@@ -139,3 +143,15 @@ class SequenceMaker:
             own_scale_share=0.05,
             paraphrased_share=0.0 if seen < GROWN else 0.1,
         )
+
+    @staticmethod
+    def _list_size(rng: np.random.Generator, seen: float) -> tuple[int, int]:
+        """How many facets a list is about, and how many answers it has at most."""
+        if seen < BASICS:
+            return 2, 24
+        if seen < GROWN:
+            return 6, 60
+        if seen < SUMMING:
+            return int(rng.choice([6, 12, 30, 30])), 60 if seen < MIXED else 120
+        facets = int(rng.choice([1, 2, 6, 12, 30, 30]))
+        return facets, min(120, 10 * facets)

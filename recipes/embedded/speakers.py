@@ -32,6 +32,12 @@ class Speaker:
     named: tuple[str, ...]
     """Codes of the traits that the system text speaks of."""
 
+    @property
+    def levels(self) -> Array:
+        """Levels of the domains and of the facets, SD units, shape (35,)."""
+        facets = np.repeat(self.domains, 6) if self.facets is None else self.facets
+        return np.concatenate([self.domains, facets])
+
     def level(self, trait: str) -> float:
         """Level of a domain or dark trait, SD units."""
         if trait in people.DOMAINS:
@@ -131,8 +137,8 @@ def facet_sentence(rng: np.random.Generator, facets: Array, facet: int) -> str:
     return often + phrase
 
 
-def person(rng: np.random.Generator) -> Speaker:
+def person(rng: np.random.Generator, *, at_odds: bool = False) -> Speaker:
     """A person who is to be known from answers; the system text is written elsewhere."""
-    domains = people.sample_domains(rng)
+    domains = people.sample_domains(rng, at_odds=at_odds)
     facets = people.sample_facets(rng, domains)
     return Speaker(domains, people.sample_dark(rng, domains), facets, "", 0.65, TRAITS)

@@ -1,6 +1,6 @@
 """Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
 
-    python recipes/embedded/train.py WORK_FOLDER [--tokens 45e6] [--processes 2]
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 51e6] [--processes 2]
 
 Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on. Each
 process works on its share of every step, so that their number changes the speed and not the model
@@ -44,12 +44,16 @@ CONFIG = {
 BATCH_TOKENS = 2048
 PEAK_RATE = 1.3e-3
 PREFIX_WEIGHT = 0.3
+LEVELS_WEIGHT = 10.0
+READ_AFTER = {"statement": 2, "line": 3, "list": 4, "person": 3}
+"""After how many layers levels are read."""
+N_LEVELS = 35
 PREFIX_SHARE = 0.25
 """Of the prefix tokens, drawn at random, that are predicted: each costs a softmax over 4,096."""
 EVERY = 100
 WARM_UP = 1.2e6
 """Tokens over which the learning rate rises."""
-COOL_DOWN = 0.2
+COOL_DOWN = 0.15
 """Last part of training, over which it falls; a longer training goes on from before this part."""
 CHECKPOINT_SECONDS = 180
 
@@ -67,7 +71,10 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
     """Pad sequences into tensors.
 
     Tokens and positions (B, T), additive mask (B, 1, T, T), and the n targets of all sequences:
-    flat position (n,), token ids and probabilities (n, 8); flat positions of prefix tokens to read.
+    flat position (n,), token ids and probabilities (n, 8); flat positions of prefix tokens to
+    predict; and of each kind of `packing.KNOWN`, as the kind and "at", "weights" or "levels": flat
+    positions where levels are read (m,), their weights, which sum to one over a sequence, and the
+    levels (m, 35), SD units.
     """
     length = max(len(s.tokens) for s in batch)
     tokens = np.zeros((len(batch), length), dtype=np.int64)
@@ -99,6 +106,28 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
         "ids": torch.tensor(ids),
         "probabilities": torch.tensor(probabilities),
         "prefix": torch.from_numpy(read),
+        **{
+            f"{kind}_{name}": value
+            for kind in packing.KNOWN
+            for name, value in _known(batch, kind, length).items()
+        },
+    }
+
+
+def _known(
+    batch: list[packing.TrainingSequence], kind: str, length: int
+) -> dict[str, torch.Tensor]:
+    """Flat positions where levels are read, their weights, and the levels, (m,), (m,), (m, 35)."""
+    found = [
+        (row * length + at, 1 / len(s.known[kind]), levels)
+        for row, s in enumerate(batch)
+        for at, levels in s.known[kind]
+    ]
+    levels = np.array([levels for _, _, levels in found], dtype=np.float32)
+    return {
+        "at": torch.tensor([at for at, _, _ in found], dtype=torch.long),
+        "weights": torch.tensor([weight for _, weight, _ in found]),
+        "levels": torch.from_numpy(levels.reshape(-1, N_LEVELS)),
     }
 
 
@@ -140,28 +169,53 @@ def batches(share: list[packing.TrainingSequence], seed: int) -> list[dict[str, 
     return [collate(group, seed + n) for n, group in enumerate(groups) if group]
 
 
-def losses_of(
-    model: LlamaForCausalLM, batch: dict[str, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two losses in nats, summed: of the answers, and of reading the prefix.
+class Trained(torch.nn.Module):
+    """The model, and linear readings of levels from its lower layers, for training only.
 
-    The first is the cross-entropy to each answer's distribution, in excess of its own entropy. The
-    second predicts the prefix token by token; a list of options cannot be predicted without telling
-    its order, which is what answers stumble over longest.
+    Left to itself the model looks up what each item needs in the text of the persona, and of a long
+    list of answers it learns little more than how well the person sounds. The readings have it work
+    out what a statement and an answer to it speak for, and by the middle layer who speaks.
     """
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = model.model(
-            input_ids=batch["tokens"],
-            attention_mask=batch["mask"],
-            position_ids=batch["positions"],
-            use_cache=False,
-        ).last_hidden_state.flatten(0, 1)
-        logits = model.lm_head(hidden[torch.cat([batch["flat"], batch["prefix"]])]).float()
-    answers, prefix = logits.split([len(batch["flat"]), len(batch["prefix"])])
-    p = batch["probabilities"]
-    excess = torch.xlogy(p, p).sum() - (p * answers.log_softmax(-1).gather(1, batch["ids"])).sum()
-    following = batch["tokens"].flatten()[batch["prefix"] + 1]
-    return excess, torch.nn.functional.cross_entropy(prefix, following, reduction="sum")
+
+    def __init__(self, model: LlamaForCausalLM) -> None:
+        super().__init__()
+        self.model = model
+        self.readings = torch.nn.ModuleDict(
+            {kind: torch.nn.Linear(model.config.hidden_size, N_LEVELS) for kind in packing.KNOWN}
+        )
+
+    def losses(
+        self, batch: dict[str, torch.Tensor]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Three losses, summed: of the answers, of the prefix (nats) and of the levels (SD²).
+
+        The first is the cross-entropy to each answer's distribution, in excess of its own entropy.
+        The second predicts the prefix token by token; a list of options cannot be predicted without
+        telling its order, which is what answers stumble over longest. The third is squared.
+        """
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = self.model.model(
+                input_ids=batch["tokens"],
+                attention_mask=batch["mask"],
+                position_ids=batch["positions"],
+                use_cache=False,
+                output_hidden_states=True,
+            )
+            hidden = found.last_hidden_state.flatten(0, 1)
+            logits = self.model.lm_head(hidden[torch.cat([batch["flat"], batch["prefix"]])]).float()
+        answers, prefix = logits.split([len(batch["flat"]), len(batch["prefix"])])
+        p = batch["probabilities"]
+        chosen = answers.log_softmax(-1).gather(1, batch["ids"])
+        excess = torch.xlogy(p, p).sum() - (p * chosen).sum()
+        following = batch["tokens"].flatten()[batch["prefix"] + 1]
+        reading = torch.nn.functional.cross_entropy(prefix, following, reduction="sum")
+        missed = torch.zeros(())
+        for kind, layer in READ_AFTER.items():
+            read = found.hidden_states[layer].flatten(0, 1)[batch[f"{kind}_at"]].float()
+            levels = self.readings[kind](torch.nn.functional.rms_norm(read, read.shape[-1:]))
+            squared = (levels - batch[f"{kind}_levels"]).square().mean(1)
+            missed = missed + squared @ batch[f"{kind}_weights"]
+        return excess, reading, missed
 
 
 def rate(seen: float, budget: float) -> float:
@@ -178,7 +232,7 @@ def main() -> None:
     """Train, with checkpoints, until the token budget is spent; write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokens", type=float, default=45e6)
+    parser.add_argument("--tokens", type=float, default=51e6)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -200,11 +254,12 @@ def train(rank: int, options: argparse.Namespace) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     pad, end = tokenizer.token_to_id(train_tokenizer.PAD), tokenizer.token_to_id(packing.END)
     model = new_model(tokenizer.get_vocab_size(), pad, end, options.seed)
+    trained = Trained(model)
     for layer in model.model.layers:
         # Fusing the element-wise steps is worth a factor of 1.6 here, for a minute of compiling.
         layer.forward = torch.compile(layer.forward, dynamic=True)
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
+    decay = [p for p in trained.parameters() if p.ndim > 1]
+    plain = [p for p in trained.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decay, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
         lr=PEAK_RATE,
@@ -216,13 +271,13 @@ def train(rank: int, options: argparse.Namespace) -> None:
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(state["model"])
+        trained.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         step, seen = state["step"], state["seen"]
         if rank == 0:
             print(f"going on from step {step}, {seen / 1e6:.1f} M tokens", flush=True)
     started = saved = time.monotonic()
-    began, excess, reading = seen, 0.0, 0.0
+    began, excess, reading, missed = seen, 0.0, 0.0, 0.0
     parent = os.getppid()
     # Whoever is left alone, because the command was killed, ends as well.
     while seen < options.tokens and os.getppid() == parent:
@@ -232,13 +287,17 @@ def train(rank: int, options: argparse.Namespace) -> None:
         whole = drawn(maker, seed, seen)
         total = sum(len(s.targets) for s in whole)
         read = PREFIX_SHARE * max(1, sum(s.branch.count(0) for s in whole))
+        speakers = max(1, sum(any(s.known.values()) for s in whole))
         for part in batches(share_of(whole, rank, options.processes), seed + 100 * rank):
-            answers, prefix = losses_of(model, part)
-            (answers / total + PREFIX_WEIGHT / read * prefix).backward()
+            answers, prefix, levels = trained.losses(part)
+            (
+                answers / total + PREFIX_WEIGHT / read * prefix + LEVELS_WEIGHT / speakers * levels
+            ).backward()
             excess += float(answers.detach()) / total / EVERY
             reading += float(prefix.detach()) / read / EVERY
-        add_up_gradients(model, options.processes)
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            missed += float(levels.detach()) / speakers / EVERY
+        add_up_gradients(trained, options.processes)
+        torch.nn.utils.clip_grad_norm_(trained.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
         step += 1
@@ -251,21 +310,22 @@ def train(rank: int, options: argparse.Namespace) -> None:
                 # Of this process's share; times the processes it estimates the whole.
                 "excess_nats": round(excess * options.processes, 4),
                 "reading_nats": round(reading * options.processes, 4),
+                "levels_missed": round(missed * options.processes, 4),
                 "tokens_per_s": round(speed),
                 "minutes_left": round((options.tokens - seen) / speed / 60, 1),
             }
             print(json.dumps(made), flush=True)
-            excess, reading = 0.0, 0.0
+            excess, reading, missed = 0.0, 0.0, 0.0
         late = time.monotonic() - saved > CHECKPOINT_SECONDS
         if rank == 0 and (late or seen >= options.tokens):
-            save(model, optimizer, step, seen, folder)
+            save(trained, optimizer, step, seen, folder)
             if seen < (1 - COOL_DOWN) * options.tokens:
                 shutil.copy(folder / "checkpoint.pt", folder / "plateau.pt")
             saved = time.monotonic()
     torch.distributed.destroy_process_group()
 
 
-def add_up_gradients(model: LlamaForCausalLM, processes: int) -> None:
+def add_up_gradients(model: torch.nn.Module, processes: int) -> None:
     """Give every process the sum of all processes' gradients."""
     if processes == 1:
         return
@@ -277,11 +337,11 @@ def add_up_gradients(model: LlamaForCausalLM, processes: int) -> None:
 
 
 def save(
-    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, step: int, seen: int, folder: Path
+    trained: Trained, optimizer: torch.optim.Optimizer, step: int, seen: int, folder: Path
 ) -> None:
     """Write the checkpoint (atomically) and the model folder in bfloat16 beside it."""
     state = {
-        "model": model.state_dict(),
+        "model": trained.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
         "seen": seen,
@@ -289,6 +349,7 @@ def save(
     torch.save(state, folder / "checkpoint.new")
     (folder / "checkpoint.new").replace(folder / "checkpoint.pt")
     out = folder / "model"
+    model = trained.model
     half = new_model(
         model.config.vocab_size, model.config.pad_token_id, model.config.eos_token_id, 0
     )

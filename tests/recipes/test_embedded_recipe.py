@@ -426,6 +426,113 @@ def test_of_a_summarised_persona_only_the_last_token_is_seen(
         assert seen[row, at, : at + 1].all()
 
 
+def test_levels_are_read_where_they_are_known(recipe: SimpleNamespace, maker: Any) -> None:
+    tokenizer = maker.ids.tokenizer
+    line, end = (maker.ids(text)[-1] for text in ("x\n", "<|end|>"))
+    lists = [s for seed in range(60) if len((s := maker.draw(seed, 3.5e7)).known["line"]) > 1]
+    assert lists
+    for sequence in lists:
+        known = sequence.known
+        statements = [at for at, _ in known["statement"]]
+        assert all(tokenizer.decode([sequence.tokens[at]]).endswith(":") for at in statements)
+        assert {sequence.tokens[at] for at, _ in known["line"]} == {line}
+        at, levels = known["list"][-1]
+        assert sequence.tokens[at] == end
+        assert levels.shape == (recipe.train.N_LEVELS,)
+        assert [at for at, _ in known["list"][:-1]] == [at for at, _ in known["line"]]
+        # The first line is all that is known so far.
+        np.testing.assert_allclose(known["list"][0][1], known["line"][0][1])
+        # What an answer speaks for lies on the line of what agreeing with the statement does.
+        text = tokenizer.decode(sequence.tokens[:at], skip_special_tokens=False)
+        assert text.count("ccurate\n") == len(known["line"])  # the last line ends the turn
+        for (said, agreeing), (answered, spoken_for) in zip(
+            known["statement"], known["line"], strict=False
+        ):
+            assert said < answered
+            alike = agreeing @ spoken_for / np.linalg.norm(agreeing) / np.linalg.norm(spoken_for)
+            assert abs(alike) == pytest.approx(1)
+    others = [maker.draw(seed, 3e6) for seed in range(20)]
+    assert any(s.known["person"] for s in others)
+    assert all(len(s.known["person"]) <= 1 for s in others)
+
+
+@pytest.mark.parametrize("at_odds", [False, True])
+def test_what_answers_say_of_a_person_is_what_such_people_are_like(
+    recipe: SimpleNamespace, at_odds: bool
+) -> None:
+    people, rng = recipe.people, np.random.default_rng(3)
+    bank = people.item_bank()
+    known, true = [], []
+    for _ in range(300):
+        speaker = recipe.speakers.person(rng, at_odds=at_odds)
+        means = people.literal_means(bank, speaker.domains, speaker.facets)
+        items = rng.permutation(300)[:60]
+        chances = people.answer_distribution(means[items], 5, recipe.questionnaires.LIST_SPREAD)
+        answers = [int(rng.choice(5, p=p)) + 1 for p in chances]
+        known.append(people.levels_known_from(bank, items, answers, at_odds=at_odds)[-1])
+        true.append(speaker.levels)
+    found, levels = np.array(known), np.array(true)
+    correlations = [np.corrcoef(found[:, j], levels[:, j])[0, 1] for j in range(35)]
+    assert min(correlations) > 0.65
+    assert np.mean(correlations[:5]) > 0.85
+    # An expectation: regressing what is true on it gives a slope of one, and somewhat more as no
+    # answer goes beyond the ends of the scale.
+    slope = (found * levels).sum() / (found**2).sum()
+    assert 1.0 < slope < 1.25
+
+
+def test_one_answer_speaks_for_its_own_facet_most(recipe: SimpleNamespace) -> None:
+    bank = recipe.people.item_bank()
+    for item in (0, 7, 100):
+        high, low = (recipe.people.levels_known_from(bank, [item], [a])[0] for a in (5, 1))
+        facet = 5 + bank.facets[item]
+        assert np.argmax(np.abs(high)) == facet
+        assert np.sign(high[facet]) == bank.keys[item] == -np.sign(low[facet])
+        assert np.abs(high[5:]).max() > np.abs(high[:5]).max() > 0
+
+
+def test_readings_are_of_the_layer_and_the_place_they_are_for(
+    recipe: SimpleNamespace, maker: Any
+) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=maker.ids.tokenizer.get_vocab_size(),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=5,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=2048,
+    )
+    trained = recipe.train.Trained(LlamaForCausalLM._from_config(config))
+    sequence = next(
+        s for seed in range(60) if 3 < len((s := maker.draw(seed, 3.5e7)).known["line"]) < 30
+    )
+    sequence.summary = 0
+    batch = recipe.train.collate([sequence], 0)
+    with torch.inference_mode():
+        missed = float(trained.losses(batch)[2])
+        hidden = trained.model(
+            input_ids=batch["tokens"],
+            attention_mask=batch["mask"].float(),
+            position_ids=batch["positions"],
+            output_hidden_states=True,
+        ).hidden_states
+        expected = 0.0
+        for kind, layer in recipe.train.READ_AFTER.items():
+            squares = []
+            for at, levels in sequence.known[kind]:
+                state = hidden[layer][0, at]
+                state = state / (state.square().mean() + 1e-7).sqrt()
+                read = trained.readings[kind](state).numpy()
+                squares.append(((read - levels) ** 2).mean())
+            expected += float(np.mean(squares)) if squares else 0.0
+    assert missed == pytest.approx(expected, rel=0.02)  # in bfloat16
+
+
 def test_targets_are_placed_where_their_sequence_stands(
     recipe: SimpleNamespace, maker: Any
 ) -> None:

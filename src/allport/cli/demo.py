@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from allport.cli.measure import new_run_folder, run_json
 from allport.cli.output import Json, console, print_json
@@ -18,6 +18,8 @@ __all__ = ["demo"]
 
 _MODEL = "embedded"
 _INVENTORY = "ipip-neo-120"
+_HEADS = 20
+"""All of the shipped model's. What sets people apart stands behind its system text, in each."""
 
 
 def demo(*, out: Path | None = None, json: Json = False) -> None:
@@ -67,9 +69,10 @@ def _aligned(model: TransformersModel, person: Person, folder: Path) -> OnePerso
     from allport.alignment import fit, random_direction, save_alignment, sign_flipped
     from allport.evaluation import among_others, person_distances
 
-    steered = fit(model, person, "pas", seed=0)
+    pas: dict[str, Any] = {"contrasts": ("levels",), "heads": _HEADS, "tokens": "all", "seed": 0}
+    steered = fit(model, person, "pas", **pas)
     told = fit(model, person, "prompt", kind="few-shot")
-    both = fit(model, person, "pas", seed=0, prompt=told.prompt)
+    both = fit(model, person, "pas", prompt=told.prompt, **pas)
     save_alignment(steered, folder / "alignment")
     return person_distances(
         among_others(person),
