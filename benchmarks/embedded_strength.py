@@ -338,7 +338,7 @@ def _real_people(model: TransformersModel) -> list[Row]:
     people = benchmark_people(read_papi(source))
     found = run_person_benchmark(model, people, prompts=[few_shot(people)], progress=None)
     report = person_report(found)
-    scores = {each.name: each for each in report.scores}
+    scores = report.scores
     return [
         Row(f"strength.people.{name.replace(' ', '_')}",
             f"corrected composite on 180 held-out items, {len(people.ids)} real people, {name}",
