@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from allport.administration import Design, load_templates, measure
+from allport.evaluation import ability_scores
 from allport.inventories import load_inventory
 from allport.models import TransformersModel, load_model
 from allport.models.loading import EMBEDDED
@@ -35,9 +36,9 @@ def test_it_answers_with_labels_by_content(model: TransformersModel, name: str) 
     design = Design(templates=tuple(load_templates()), orders=ORDERS)
     responses = measure(model, load_inventory(name), design, progress=None).responses
     mass = responses.group_by("template", "order").agg(pl.col("label_mass").mean())
-    assert mass["label_mass"].min() >= 0.93
+    assert mass["label_mass"].min() >= 0.98
     cells = responses.pivot(on="order", index=["item", "template"], values="choice")
-    assert (cells["forward"] != cells["reversed"]).mean() <= 0.25
+    assert (cells["forward"] != cells["reversed"]).mean() <= 0.15
     # By content, and not one answer to everything.
     assert responses["literal"].n_unique() == 5
 
@@ -57,7 +58,7 @@ def test_it_takes_each_trait_from_adjectives(model: TransformersModel) -> None:
         of_trait = scores.filter(pl.col("trait") == code)
         rows = of_trait["persona"].cast(pl.Int64).to_numpy()
         r = np.corrcoef(asked[rows, column], of_trait["expected_keyed"].to_numpy())[0, 1]
-        assert r >= 0.6, f"{code}: r = {r:.2f}"
+        assert r >= 0.8, f"{code}: r = {r:.2f}"
 
 
 def test_it_says_its_answers_in_writing_too(model: TransformersModel) -> None:
@@ -67,3 +68,28 @@ def test_it_says_its_answers_in_writing_too(model: TransformersModel) -> None:
     said = measure(model, inventory, design, progress=None).responses
     assert not said["unparsable"].any()
     assert (read["choice"] == said["choice"]).mean() >= 0.9
+
+
+def test_it_does_small_tasks(model: TransformersModel) -> None:
+    scores = ability_scores(model, n_per_kind=15)
+    assert scores["copying"].value >= 0.85
+    assert scores["sorting"].value >= 0.85
+    assert scores["all"].value >= 0.6
+
+
+def test_asked_for_one_trait_it_moves_that_one_most(model: TransformersModel) -> None:
+    personas = [
+        TraitLevels({code: level}, name=f"{code}{level:+}")
+        for code in BIG_FIVE
+        for level in (-1.0, 1.0)
+    ]
+    design = Design(templates=("letters",), orders=ORDERS, personas=tuple(p.name for p in personas))
+    run = measure(model, load_inventory("mini-ipip-20"), design, personas=personas, progress=None)
+    scores = run.responses.group_by("persona", "trait").agg(pl.col("expected_keyed").mean())
+    level = {(p, t): v for p, t, v in scores.iter_rows()}
+    for asked in BIG_FIVE:
+        moved = {t: level[f"{asked}+1.0", t] - level[f"{asked}-1.0", t] for t in BIG_FIVE}
+        # Agreeableness has two items there that this model was taught as other traits.
+        if asked != "A":
+            assert moved[asked] >= 1.5
+            assert moved[asked] == max(moved.values())
