@@ -18,6 +18,7 @@ SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end
 MOST_OPTIONS = 8
 
 KNOWN = ("statement", "line", "list", "person")
+"""Kinds of places where levels are to be read; see `TrainingSequence.known`."""
 
 
 @dataclass

@@ -43,7 +43,9 @@ FACETS = [f"{domain}{n}" for domain in DOMAINS for n in range(1, 7)]
 FACET_DOMAIN_SHARE = 0.55
 """Share of a facet's variance that comes from its domain."""
 ACQUIESCENCE_SD = 0.2
-ANSWER_VARIANCE = 0.75**2 + 1 / 12
+LIST_SPREAD = 0.75
+"""SD of listed answers around their mean, scale points."""
+ANSWER_VARIANCE = LIST_SPREAD**2 + 1 / 12
 """Of a listed answer around its mean, scale points squared, with what rounding adds."""
 DEFAULT_DOMAINS = np.array([-0.7, 0.3, 0.6, 0.9, 0.8])
 """Who the model is when nobody asks for anyone: a calm, friendly, careful assistant (SD units)."""

@@ -41,7 +41,6 @@ SCALES: tuple[tuple[str, ...], ...] = (
 """Response scales, least agreement first. The first is the shipped inventories' own."""
 TEMPLATES = tuple(load_templates().values())
 TEMPLATE_SHARES = (0.18, 0.18, 0.12, 0.18, 0.18, 0.16)
-LIST_SPREAD = 0.75
 
 
 @cache
@@ -139,7 +138,7 @@ class Questionnaires:
             text = self.text(rng, int(index), paraphrased_share)
             sequence.extend(self.ids(text.rstrip(".") + ":"))
             sequence.knows("statement", self._levels([int(index)], [len(words)], at_odds)[0])
-            p = people.answer_distribution(means[index], len(words), LIST_SPREAD)
+            p = people.answer_distribution(means[index], len(words), people.LIST_SPREAD)
             drawn = int(rng.choice(len(words), p=p))
             answers = [self.ids(f" {word}\n") for word in words]
             sequence.supervise(answers, p, drawn)
@@ -170,7 +169,7 @@ class Questionnaires:
         said: dict[int, list[str]] = {}
         given: list[int] = []
         for index in listed:
-            p = people.answer_distribution(means[index], 5, LIST_SPREAD)
+            p = people.answer_distribution(means[index], 5, people.LIST_SPREAD)
             option = int(rng.choice(5, p=p))
             given.append(option + 1)
             text = self.text(rng, int(index), 0.0)

@@ -47,7 +47,7 @@ PREFIX_WEIGHT = 0.3
 LEVELS_WEIGHT = 10.0
 READ_AFTER = {"statement": 2, "line": 3, "list": 4, "person": 3}
 """After how many layers levels are read."""
-N_LEVELS = 35
+N_LEVELS = len(people.DOMAINS) + len(people.FACETS)
 PREFIX_SHARE = 0.25
 """Of the prefix tokens, drawn at random, that are predicted: each costs a softmax over 4,096."""
 EVERY = 100

@@ -374,9 +374,8 @@ def test_personas_are_said_as_the_package_says_them(
     assert adjectives > 20
 
 
-def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
-    recipe: SimpleNamespace, folder: Path, maker: Any
-) -> None:
+def small_model(maker: Any, layers: int) -> Any:
+    """A model of random weights for the recipe's tokens."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -385,12 +384,20 @@ def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
         vocab_size=maker.ids.tokenizer.get_vocab_size(),
         hidden_size=16,
         intermediate_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=layers,
         num_attention_heads=2,
         num_key_value_heads=2,
         max_position_embeddings=2048,
     )
-    model = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
+    return LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
+
+
+def test_a_packed_sequence_gives_the_logits_of_its_branches_asked_alone(
+    recipe: SimpleNamespace, folder: Path, maker: Any
+) -> None:
+    import torch
+
+    model = small_model(maker, layers=2)
     batch = [maker.draw(seed, 3e7) for seed in (1, 2, 3)]
     for sequence in batch:
         sequence.summary = 0
@@ -467,7 +474,7 @@ def test_what_answers_say_of_a_person_is_what_such_people_are_like(
         speaker = recipe.speakers.person(rng, at_odds=at_odds)
         means = people.literal_means(bank, speaker.domains, speaker.facets)
         items = rng.permutation(300)[:60]
-        chances = people.answer_distribution(means[items], 5, recipe.questionnaires.LIST_SPREAD)
+        chances = people.answer_distribution(means[items], 5, people.LIST_SPREAD)
         answers = [int(rng.choice(5, p=p)) + 1 for p in chances]
         known.append(people.levels_known_from(bank, items, answers, at_odds=at_odds)[-1])
         true.append(speaker.levels)
@@ -495,19 +502,8 @@ def test_readings_are_of_the_layer_and_the_place_they_are_for(
     recipe: SimpleNamespace, maker: Any
 ) -> None:
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=maker.ids.tokenizer.get_vocab_size(),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=5,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-    )
-    trained = recipe.train.Trained(LlamaForCausalLM._from_config(config))
+    trained = recipe.train.Trained(small_model(maker, layers=5))
     sequence = next(
         s for seed in range(60) if 3 < len((s := maker.draw(seed, 3.5e7)).known["line"]) < 30
     )

@@ -7,7 +7,7 @@ people and strengths, so that one more strength costs one more token an item.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -151,5 +151,7 @@ class _Rows:
         self._sites, self._rows, self._prompt = sites, rows, prompt
 
     def steering(self, model: TransformersModel) -> Steerer:
-        prompt: Callable[[str], str] = lambda persona: self._prompt  # noqa: E731
+        def prompt(persona: str) -> str:
+            return self._prompt
+
         return Steerer(self._sites, self._rows.__getitem__, prompt, {}, kept=len(self._rows) + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +126,8 @@ class StoredAlignments:
         def row(persona: str) -> RowDisplacement | None:
             return self.alignment(persona).row(sites) if persona else None
 
-        nothing: Callable[[str], str] = lambda persona: ""  # noqa: E731
+        def nothing(persona: str) -> str:
+            return ""
+
         identity = {"population": self.content_hash, "people": len(self._store)}
         return Steerer(sites, row, nothing, identity)

@@ -113,7 +113,7 @@ def align(
     engine: Annotated[Literal["local", "ray"], Parameter(group=_MANY)] = "local",
     json: Json = False,
     fit: FitOptions = FitOptions(),
-    options: ModelOptions = ModelOptions(),  # noqa: B008
+    options: ModelOptions = ModelOptions(),
 ) -> None:
     """Make a model answer in the place of a person, or of many people.
 

@@ -39,7 +39,7 @@ def situations_(
     spare: Annotated[int, Parameter(group=_HOW_MANY)] = 2,
     seed: int = 0,
     json: Json = False,
-    options: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
+    options: ModelOptions = ModelOptions(),
 ) -> None:
     """Build a bank of situations with two options of the high and two of the low end of a trait.
 

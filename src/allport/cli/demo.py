@@ -18,8 +18,6 @@ __all__ = ["demo"]
 
 _MODEL = "embedded"
 _INVENTORY = "ipip-neo-120"
-_HEADS = 20
-"""All of the shipped model's. What sets people apart stands behind its system text, in each."""
 
 
 def demo(*, out: Path | None = None, json: Json = False) -> None:
@@ -67,9 +65,12 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
 def _aligned(model: TransformersModel, person: Person, folder: Path) -> OnePerson:
     """How near the model comes to a person: as it is, told the answers, steered, and both."""
     from allport.alignment import fit, random_direction, save_alignment, sign_flipped
+    from allport.alignment.projections import model_sites
     from allport.evaluation import among_others, person_distances
 
-    pas: dict[str, Any] = {"contrasts": ("levels",), "heads": _HEADS, "tokens": "all", "seed": 0}
+    sites = model_sites(model.model)
+    every = sites.heads * len(sites.layers)
+    pas: dict[str, Any] = {"contrasts": ("levels",), "heads": every, "tokens": "all", "seed": 0}
     steered = fit(model, person, "pas", **pas)
     told = fit(model, person, "prompt", kind="few-shot")
     both = fit(model, person, "pas", prompt=told.prompt, **pas)

@@ -56,7 +56,7 @@ def person_(
     open_people: Annotated[int, Parameter(group=_MORE)] = 10,
     out: Annotated[Path | None, Parameter(group=_RESULT)] = None,
     json: Annotated[Json, Parameter(group=_RESULT)] = False,
-    options: ModelOptions = ModelOptions(),  # noqa: B008  (frozen)
+    options: ModelOptions = ModelOptions(),
 ) -> None:
     """Ask a model in the place of people, and compare with what they answered.
 

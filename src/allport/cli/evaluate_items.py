@@ -36,8 +36,8 @@ def items_(
     seed: int = 0,
     out: Path | None = None,
     json: Json = False,
-    calibration: CalibrationOptions = CalibrationOptions(),  # noqa: B008  (frozen)
-    options: ModelOptions = ModelOptions(),  # noqa: B008
+    calibration: CalibrationOptions = CalibrationOptions(),
+    options: ModelOptions = ModelOptions(),
 ) -> None:
     """Judge inventories as measures of a model, Likert and situational side by side.
 

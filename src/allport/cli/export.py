@@ -25,8 +25,8 @@ def export(
         Literal["checkpoint", "value-bias", "peft", "gguf"], Parameter(name="--format")
     ] = "checkpoint",
     json: Json = False,
-    alignment: AlignmentOptions = AlignmentOptions(),  # noqa: B008
-    options: ModelOptions = ModelOptions(),  # noqa: B008
+    alignment: AlignmentOptions = AlignmentOptions(),
+    options: ModelOptions = ModelOptions(),
 ) -> None:
     """Write an alignment as standard files, and measure what is lost.
 

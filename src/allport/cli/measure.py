@@ -46,10 +46,10 @@ def measure(
     facets: Annotated[Flag, Parameter(group=_RESULT)] = False,
     report: Annotated[Flag, Parameter(group=_RESULT)] = False,
     json: Annotated[Json, Parameter(group=_RESULT)] = False,
-    design: DesignOptions = DesignOptions(),  # noqa: B008  (frozen)
-    adaptive: AdaptiveOptions = AdaptiveOptions(),  # noqa: B008
-    alignment: AlignmentOptions = AlignmentOptions(),  # noqa: B008
-    options: ModelOptions = ModelOptions(),  # noqa: B008
+    design: DesignOptions = DesignOptions(),
+    adaptive: AdaptiveOptions = AdaptiveOptions(),
+    alignment: AlignmentOptions = AlignmentOptions(),
+    options: ModelOptions = ModelOptions(),
 ) -> None:
     """Measure a model: local, from the Hugging Face hub, or behind an endpoint.
 
