@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import people
-from packing import ASSISTANT, END, USER, Ids, TrainingSequence
-from people import Array
-from speakers import TEXTS, Speaker, facet_sentence
+from packing import ASSISTANT, END, USER, Ids, TrainingSequence, last_tokens
+from people import TEXTS, Array
+from speakers import Speaker, facet_sentence
 
 from allport.administration.templates import load_templates
 from allport.evaluation.abilities import Exercise, exercise_kinds, exercises, is_held_out
@@ -138,6 +138,7 @@ class Conversations:
         sequence.branch_off(
             [encode(USER + e.question + END + ASSISTANT).ids for e in drawn],
             [([encode(e.answer + END).ids], np.ones(1), 0) for e in drawn],
+            [[] for _ in drawn],
         )
 
     def advise(
@@ -152,17 +153,25 @@ class Conversations:
             for i, item in enumerate(situations())
             if item.trait in speaker.named or rng.random() < 0.3
         ]
-        questions, answers = [], []
+        questions, answers, known = [], [], []
         for index in rng.permutation(pool)[:count]:
             item = situations()[index]
             form = "paraphrase" if rng.random() < 0.3 else "original"
             shown = [int(i) for i in rng.permutation(4)]
             rendered = template.render(bank, item, shown, form)
-            questions.append(self.ids.tokenizer.encode(USER + rendered.text + END + ASSISTANT).ids)
+            chat = USER + rendered.text + END + ASSISTANT
+            encoded = self.ids.tokenizer.encode(chat)
+            questions.append(encoded.ids)
+            takers = [
+                people.levels_of_takers(item.trait, 1 if option.value else -1)
+                for option in item.options
+            ]
+            ends = last_tokens(encoded, chat, rendered.options)
+            known.append([("option", at, to) for at, to in zip(ends, takers, strict=True)])
             p = _choice(item, speaker)
             options = [self.ids(label + END) for label in rendered.labels]
             answers.append((options, p, int(rng.choice(4, p=p))))
-        sequence.branch_off(questions, answers)
+        sequence.branch_off(questions, answers, known)
 
 
 def _exercise(rng: np.random.Generator) -> Exercise:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from people import Array
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 MOST_OPTIONS = 8
 
-KNOWN = ("statement", "line", "list", "person")
+KNOWN = ("statement", "option", "line", "list", "person", "speaker")
 """Kinds of places where levels are to be read; see `TrainingSequence.known`."""
 
 
@@ -40,8 +40,11 @@ class TrainingSequence:
         default_factory=lambda: {kind: [] for kind in KNOWN}, compare=False
     )
     """Positions, and the levels (see `speakers.Speaker.levels`) that are to be read there: of a
-    statement, those of somebody who agrees; of an answer to it, and of all answers up to it,
-    those that they speak for; of a person otherwise described, their own."""
+    statement, those of somebody who agrees; of an option, those of somebody who takes it; of an
+    answer, and of all answers up to it, those that they speak for; of a person otherwise described,
+    their own; and where somebody is about to answer, theirs."""
+    speaker: Array | None = field(default=None, compare=False)
+    """Levels of whoever answers, as far as they can be known; None where they do not matter."""
 
     def extend(self, tokens: Sequence[int], branch: int = 0, start: int | None = None) -> None:
         """Add tokens to a branch, from a position on; by default to the end of the prefix."""
@@ -73,6 +76,8 @@ class TrainingSequence:
 
     def say(self, tokens: list[int], branch: int = 0, start: int | None = None) -> None:
         """Add tokens that are the model's own turn: each is a target."""
+        if self.speaker is not None:
+            self.knows("speaker", self.speaker)
         self.supervise([tokens], np.ones(1), 0)
         self.extend(tokens, branch, start)
 
@@ -80,21 +85,33 @@ class TrainingSequence:
         self,
         questions: list[list[int]],
         answers: list[tuple[list[list[int]], Array, int]],
+        known: list[list[tuple[str, int, Array]]],
     ) -> None:
         """Add questions that start alike as branches, each with its answers, their probabilities
-        and the one drawn.
+        and the one drawn, and the kinds, places in it and levels that are to be read.
         """
         shared = _common_prefix(questions)
-        start = len(self.tokens)
+        prefix = start = len(self.tokens)
         self.extend(questions[0][:shared])
         start += shared
         for branch, (question, (options, p, drawn)) in enumerate(
             zip(questions, answers, strict=True), start=1
         ):
+            for kind, at, levels in known[branch - 1]:
+                place = prefix + at if at < shared else len(self.tokens) + at - shared
+                self.known[kind].append((place, levels))
             self.extend(question[shared:], branch, start)
+            if self.speaker is not None:
+                self.knows("speaker", self.speaker)
             self.supervise(options, p, drawn)
             # The end token is a target too, but nothing follows it.
             self.extend(options[drawn][:-1], branch, start + len(question) - shared)
+
+
+def last_tokens(encoded: Encoding, text: str, parts: Sequence[str]) -> list[int]:
+    """Where in an encoded text the last letter of each part of it is."""
+    ends = [text.index(part) + len(part.rstrip('.!?"')) - 1 for part in parts]
+    return [encoded.char_to_token(end) for end in ends]
 
 
 class Ids:

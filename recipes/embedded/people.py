@@ -6,8 +6,12 @@ item means come from published norms by facet, with a seeded scatter for the ite
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +21,7 @@ from allport.inventories import load_inventory, norm_groups
 from allport.inventories.inventory import Item
 
 Array = NDArray[np.float64]
+TEXTS = Path(__file__).parent / "texts"
 
 DOMAINS = "NEOAC"
 DOMAIN_CORRELATIONS = np.array(
@@ -56,9 +61,14 @@ SHIPPED = ("ipip-neo-300", "big-five-markers-50", "mini-ipip-20")
 
 @dataclass(frozen=True)
 class ItemBank:
-    """Every distinct item of the shipped inventories, with its place among the factors."""
+    """Every distinct item of the shipped inventories, and statements written for the recipe.
+
+    Each has its place among the factors.
+    """
 
     items: tuple[Item, ...]
+    shipped: int
+    """How many items, the first ones, are of shipped inventories."""
     keys: Array  # (items,)
     domains: NDArray[np.intp]  # (items,) index into DOMAINS
     facets: NDArray[np.intp]  # (items,) index into FACETS, -1 where the inventory has none
@@ -68,13 +78,31 @@ class ItemBank:
 
 def item_bank(seed: int = 7) -> ItemBank:
     """The items to train on; one that stands in two inventories keeps its facet."""
-    rng = np.random.default_rng(seed)
     by_text: dict[str, Item] = {}
     for name in SHIPPED:
         for item in load_inventory(name).items:
             assert item.text is not None
             by_text.setdefault(item.text, item)
-    items = tuple(by_text.values())
+    shipped, written = list(by_text.values()), written_statements()
+    first, second = _placed(shipped, [seed]), _placed(written, [seed, 1])
+    both = (np.concatenate(parts) for parts in zip(first, second, strict=True))
+    return ItemBank((*shipped, *written), len(shipped), *both)
+
+
+def written_statements() -> list[Item]:
+    """Statements on every facet, in the manner of items, that no questionnaire asks."""
+    found: list[Item] = []
+    for facet, ends in tomllib.loads((TEXTS / "statements.toml").read_text("utf-8")).items():
+        for end, key in (("high", 1), ("low", -1)):
+            for text in ends[end]:
+                place = {"trait": facet[0], "facet": facet, "key": key}
+                found.append(Item(number=len(found) + 1, text=text, **place))
+    return found
+
+
+def _placed(items: list[Item], seed: list[int]) -> tuple[NDArray[Any], ...]:
+    """Keys, domains, facets, means and loadings of items, as in `ItemBank`."""
+    rng = np.random.default_rng(seed)
     facets = np.array([FACETS.index(i.facet) if i.facet else -1 for i in items], dtype=np.intp)
     domains = np.array([DOMAINS.index(i.trait) for i in items], dtype=np.intp)
     facet_means = published_facet_means()
@@ -83,7 +111,7 @@ def item_bank(seed: int = 7) -> ItemBank:
     means = np.clip(means + rng.normal(0, 0.3, len(items)), 1.8, 4.2)
     loadings = rng.uniform(0.75, 1.0, len(items))
     keys = np.array([float(i.key) for i in items])
-    return ItemBank(items, keys, domains, facets, means, loadings)
+    return keys, domains, facets, means, loadings
 
 
 def published_facet_means() -> Array:
@@ -157,9 +185,9 @@ def levels_known_from(
 ) -> Array:
     """What literal answers on the scale 1 to 5 say of who gave them, as they come.
 
-    Expected levels of the domains and of the facets after each answer, SD units, shape (answers,
-    35). Levels are jointly normal, and so are answers, nearly: this is a Kalman filter. Agreeing
-    with whatever is said, and the ends of the scale, are left out of account.
+    Expected levels of the domains, the facets and the dark triad after each answer, SD units, shape
+    (answers, 38). Levels are jointly normal, and so are answers, nearly: this is a Kalman filter.
+    Agreeing with whatever is said, and the ends of the scale, are left out of account.
     """
     parts = np.vstack([np.eye(5), np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(np.eye(5), 6, axis=0)])
     own = np.repeat([0.0, 1 - FACET_DOMAIN_SHARE], [5, 30])
@@ -174,4 +202,23 @@ def levels_known_from(
         surprise = keyed - bank.means[item] - loading * levels[n, at]
         levels[n + 1] = levels[n] + together * surprise / variance
         covariance = covariance - np.outer(together, together) / variance
-    return levels[1:]
+    return np.hstack([levels[1:], levels[1:, :5] @ DARK_ON_DOMAINS.T])
+
+
+@cache
+def levels_of_takers(trait: str, end: int) -> Array:
+    """Expected levels of somebody who takes an option of the high (1) or low end (-1) of a trait.
+
+    SD units, shape (38,): domains, facets, dark triad. Whoever takes it is .8 SD from the middle,
+    the mean of half a normal distribution.
+    """
+    if trait in DOMAINS:
+        domains = DOMAIN_CORRELATIONS[DOMAINS.index(trait)]
+        dark = DARK_ON_DOMAINS @ domains
+    else:
+        own = DARK_TRIAD.index(trait)
+        domains = DOMAIN_CORRELATIONS @ DARK_ON_DOMAINS[own]
+        dark = DARK_ON_DOMAINS @ domains
+        dark[own] = 1.0
+    facets = np.sqrt(FACET_DOMAIN_SHARE) * np.repeat(domains, 6)
+    return 0.8 * end * np.concatenate([domains, facets, dark])

@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 import people
-from packing import ASSISTANT, END, SYSTEM, USER, Ids, TrainingSequence
-from people import Array
-from speakers import TEXTS, Speaker
+from packing import ASSISTANT, END, SYSTEM, USER, Ids, TrainingSequence, last_tokens
+from people import TEXTS, Array
+from speakers import Speaker
 
 from allport.administration.statements import statement
 from allport.administration.templates import load_templates
@@ -69,7 +69,10 @@ class Questionnaires:
     def __init__(self, ids: Ids, bank: people.ItemBank) -> None:
         self.ids = ids
         self.bank = bank
-        self._questions: dict[tuple[int, int, bool, str], tuple[list[int], tuple[str, ...]]] = {}
+        self._questions: dict[
+            tuple[int, int, bool, str], tuple[list[int], tuple[str, ...], int]
+        ] = {}
+        self._agreed: dict[int, Array] = {}
 
     def ask(
         self,
@@ -82,8 +85,11 @@ class Questionnaires:
         told_share: float,
         own_scale_share: float,
         paraphrased_share: float,
+        many: bool = False,
     ) -> None:
         """Add branches that ask some of these items under one template, scale and order.
+
+        Many of them are worth asking where the persona before them is long.
 
         A statement that names the answer to choose teaches where each answer stands in the list,
         whatever the order; without that nothing else can be said.
@@ -93,28 +99,33 @@ class Questionnaires:
         scale = int(rng.integers(1, len(SCALES))) if rng.random() < own_scale_share else 0
         reverse = bool(rng.random() < 0.5)
         count = int(rng.integers(3, 6)) if after else int(rng.integers(16, 25))
-        questions, answers = [], []
+        if many and not after:
+            count *= 2
+        questions, answers, known = [], [], []
         for index in (int(i) for i in rng.permutation(asked)[:count]):
             if rng.random() < told_share:
                 option = int(rng.integers(len(SCALES[scale])))
                 text = f"Choose this answer: {SCALES[scale][option]}."
                 p = np.eye(len(SCALES[scale]))[option]
+                agreeing = None
             else:
                 text = self.text(rng, index, paraphrased_share)
                 p = people.answer_distribution(means[index], len(SCALES[scale]), speaker.spread)
-            tokens, labels = self._question(template, scale, reverse, text)
+                agreeing = self._agreeing(index)
+            tokens, labels, at = self._question(template, scale, reverse, text)
             questions.append(tokens)
+            known.append([] if agreeing is None else [("statement", at, agreeing)])
             answers.append(
                 ([self.ids(label + END) for label in labels], p, int(rng.choice(len(labels), p=p)))
             )
-        sequence.branch_off(questions, answers)
+        sequence.branch_off(questions, answers, known)
 
     def text(self, rng: np.random.Generator, index: int, paraphrased_share: float) -> str:
         """An item's text, or now and then another wording of it."""
         text = self.bank.items[index].text or ""
         if rng.random() >= paraphrased_share:
             return text
-        forms = paraphrases()[text]
+        forms = paraphrases().get(text)
         return str(rng.choice(forms)) if forms else text
 
     def list_answers(
@@ -137,7 +148,7 @@ class Questionnaires:
         for index in listed:
             text = self.text(rng, int(index), paraphrased_share)
             sequence.extend(self.ids(text.rstrip(".") + ":"))
-            sequence.knows("statement", self._levels([int(index)], [len(words)], at_odds)[0])
+            sequence.knows("statement", self._agreeing(int(index)))
             p = people.answer_distribution(means[index], len(words), people.LIST_SPREAD)
             drawn = int(rng.choice(len(words), p=p))
             answers = [self.ids(f" {word}\n") for word in words]
@@ -155,6 +166,7 @@ class Questionnaires:
             )
         ]
         sequence.known["line"].pop()
+        sequence.speaker = sequence.known["list"][-1][1]
 
     def describe_answers(
         self,
@@ -181,7 +193,13 @@ class Questionnaires:
         ]
         lines = ["This is what you are like.", *paragraphs, "Answer as this person."]
         sequence.extend(self.ids(SYSTEM + "\n".join(lines) + END))
-        sequence.knows("list", self._levels(listed, given, at_odds)[-1])
+        sequence.speaker = self._levels(listed, given, at_odds)[-1]
+        sequence.knows("list", sequence.speaker)
+
+    def _agreeing(self, index: int) -> Array:
+        if index not in self._agreed:
+            self._agreed[index] = self._levels([index], [5], False)[0]
+        return self._agreed[index]
 
     def _levels(
         self, items: people.NDArray[np.intp] | list[int], answers: list[int], at_odds: bool
@@ -190,7 +208,7 @@ class Questionnaires:
 
     def _question(
         self, template: int, scale: int, reverse: bool, text: str
-    ) -> tuple[list[int], tuple[str, ...]]:
+    ) -> tuple[list[int], tuple[str, ...], int]:
         key = (template, scale, reverse, text)
         if key not in self._questions:
             inventory = scaled_inventory(scale)
@@ -199,6 +217,9 @@ class Questionnaires:
             rendered = TEMPLATES[template].render(
                 inventory, item, order[::-1] if reverse else order
             )
-            tokens = self.ids.tokenizer.encode(USER + rendered.text + END + ASSISTANT).ids
-            self._questions[key] = (tokens, rendered.labels)
+            chat = USER + rendered.text + END + ASSISTANT
+            encoded = self.ids.tokenizer.encode(chat)
+            said = statement(text, inventory.stem, TEMPLATES[template].person)
+            (at,) = last_tokens(encoded, chat, [said])
+            self._questions[key] = (encoded.ids, rendered.labels, at)
         return self._questions[key]

@@ -6,6 +6,7 @@ import numpy as np
 import people
 import speakers
 from conversations import Conversations
+from numpy.typing import NDArray
 from packing import END, SYSTEM, Ids, TrainingSequence
 from questionnaires import Questionnaires
 from speakers import Speaker
@@ -18,6 +19,9 @@ SUMMARISED = {SETTLED: 0.0, SUMMING: 0.7, GATHERING: 0.5, float("inf"): 0.3}
 The model has to say there all that it will need of the person, whatever is asked: a state that a
 probe can read and that steering can add to. Otherwise it looks up what it needs, word by word."""
 
+STATEMENTS = 0.15
+"""Share of the statements that no questionnaire asks which a sequence may hold."""
+
 KINDS = ("items", "list", "talk", "practise", "advise")
 SHARES = {
     # Share of the sequences of each kind. Lists and talks are long; lists most of all.
@@ -26,7 +30,7 @@ SHARES = {
     SETTLED: (0.70, 0.14, 0.06, 0.06, 0.04),
     SUMMING: (0.64, 0.10, 0.09, 0.09, 0.08),
     GATHERING: (0.30, 0.45, 0.08, 0.09, 0.08),
-    float("inf"): (0.36, 0.20, 0.17, 0.13, 0.14),
+    float("inf"): (0.26, 0.24, 0.19, 0.15, 0.16),
 }
 
 
@@ -57,10 +61,14 @@ class SequenceMaker:
         if speaker.system:
             sequence.extend(self.ids.tokenizer.encode(SYSTEM + speaker.system + END).ids)
             sequence.knows("person", speaker.levels)
+            # Read as lists are as well, so that what is learned of the one serves the other.
+            sequence.knows("list", speaker.levels)
             self._summarise(rng, sequence, seen)
+        if kind != "practise":
+            sequence.speaker = speaker.levels
         if kind == "talk":
-            self.conversations.talk(rng, sequence, speaker, int(rng.integers(1, 7)))
-            if rng.random() < 0.3:
+            self.conversations.talk(rng, sequence, speaker, int(rng.integers(1, 11)))
+            if rng.random() < 0.4:
                 self._items(rng, sequence, speaker, seen)
         elif kind == "practise":
             self.conversations.practise(rng, sequence, int(rng.integers(8, 17)))
@@ -94,6 +102,7 @@ class SequenceMaker:
         if speaker.system and rng.random() < (1.0 if seen < BASICS else 0.6):
             named = [people.DOMAINS.index(c) for c in speaker.named if c in people.DOMAINS]
             asked = np.flatnonzero(np.isin(self.bank.domains, named)) if named else asked
+        asked = np.intersect1d(asked, self._items_drawn(rng, seen))
         self.questionnaires.ask(
             rng,
             sequence,
@@ -102,8 +111,15 @@ class SequenceMaker:
             asked,
             told_share=0.3 if seen < GROWN else 0.1 if seen < MIXED else 0.03,
             own_scale_share=0.0 if seen < BASICS else 0.15,
-            paraphrased_share=0.0 if seen < GROWN else 0.3,
+            paraphrased_share=0.0 if seen < GROWN else 0.4,
         )
+
+    def _items_drawn(self, rng: np.random.Generator, seen: float) -> NDArray[np.intp]:
+        """Which items a sequence is about: those of inventories, and some other statements."""
+        share = 0.0 if seen < GROWN else STATEMENTS
+        drawn = rng.random(len(self.bank.items)) < share
+        drawn[: self.bank.shipped] = True
+        return np.flatnonzero(drawn)
 
     def _known_by_answers(
         self, rng: np.random.Generator, sequence: TrainingSequence, seen: float
@@ -120,11 +136,12 @@ class SequenceMaker:
         facets, most = self._list_size(rng, seen)
         chosen = rng.choice(30, size=facets, replace=False)
         pool = np.flatnonzero(np.isin(self.bank.facets, chosen))
+        pool = np.intersect1d(pool, self._items_drawn(rng, seen))
         listed = rng.permutation(pool)[: int(rng.integers(5, most + 1))]
         if seen > GROWN and rng.random() < 0.15:
             self.questionnaires.describe_answers(rng, sequence, means, listed, at_odds=at_odds)
         else:
-            paraphrased = 0.0 if seen < GROWN else 0.1
+            paraphrased = 0.0 if seen < GROWN else 0.25
             self.questionnaires.list_answers(
                 rng, sequence, means, listed, paraphrased_share=paraphrased, at_odds=at_odds
             )
@@ -141,7 +158,8 @@ class SequenceMaker:
             asked,
             told_share=0.0,
             own_scale_share=0.05,
-            paraphrased_share=0.0 if seen < GROWN else 0.1,
+            paraphrased_share=0.0 if seen < GROWN else 0.25,
+            many=True,
         )
 
     @staticmethod

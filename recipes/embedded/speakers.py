@@ -5,16 +5,14 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import people
-from people import Array
+from people import TEXTS, Array
 
 from allport.administration.statements import statement
 from allport.personas.trait_levels import describe_trait_levels
 
-TEXTS = Path(__file__).parent / "texts"
 TRAITS = (*people.DOMAINS, *people.DARK_TRIAD)
 
 
@@ -34,9 +32,9 @@ class Speaker:
 
     @property
     def levels(self) -> Array:
-        """Levels of the domains and of the facets, SD units, shape (35,)."""
+        """Levels of the domains, the facets and the dark triad, SD units, shape (38,)."""
         facets = np.repeat(self.domains, 6) if self.facets is None else self.facets
-        return np.concatenate([self.domains, facets])
+        return np.concatenate([self.domains, facets, self.dark])
 
     def level(self, trait: str) -> float:
         """Level of a domain or dark trait, SD units."""

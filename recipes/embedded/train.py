@@ -28,12 +28,12 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-VERSION = 2
+VERSION = 3
 """Of the recipe; written beside the weights, so that they are known for what they are."""
 CONFIG = {
     "hidden_size": 256,
     "intermediate_size": 704,
-    "num_hidden_layers": 5,
+    "num_hidden_layers": 7,
     "num_attention_heads": 4,
     "num_key_value_heads": 4,
     "max_position_embeddings": 2048,
@@ -45,9 +45,9 @@ BATCH_TOKENS = 2048
 PEAK_RATE = 1.3e-3
 PREFIX_WEIGHT = 0.3
 LEVELS_WEIGHT = 10.0
-READ_AFTER = {"statement": 2, "line": 3, "list": 4, "person": 3}
+READ_AFTER = {"statement": 2, "option": 3, "line": 3, "person": 3, "list": 4, "speaker": 5}
 """After how many layers levels are read."""
-N_LEVELS = len(people.DOMAINS) + len(people.FACETS)
+N_LEVELS = len(people.DOMAINS) + len(people.FACETS) + len(people.DARK_TRIAD)
 PREFIX_SHARE = 0.25
 """Of the prefix tokens, drawn at random, that are predicted: each costs a softmax over 4,096."""
 EVERY = 100
@@ -74,7 +74,7 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
     flat position (n,), token ids and probabilities (n, 8); flat positions of prefix tokens to
     predict; and of each kind of `packing.KNOWN`, as the kind and "at", "weights" or "levels": flat
     positions where levels are read (m,), their weights, which sum to one over a sequence, and the
-    levels (m, 35), SD units.
+    levels (m, 38), SD units.
     """
     length = max(len(s.tokens) for s in batch)
     tokens = np.zeros((len(batch), length), dtype=np.int64)
@@ -117,7 +117,7 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
 def _known(
     batch: list[packing.TrainingSequence], kind: str, length: int
 ) -> dict[str, torch.Tensor]:
-    """Flat positions where levels are read, their weights, and the levels, (m,), (m,), (m, 35)."""
+    """Flat positions where levels are read, their weights, and the levels, (m,), (m,), (m, 38)."""
     found = [
         (row * length + at, 1 / len(s.known[kind]), levels)
         for row, s in enumerate(batch)

@@ -35,17 +35,18 @@ def texts() -> list[str]:
     A word that is in none of these is written in pieces.
     """
     bank = people.item_bank()
+    items = bank.items[: bank.shipped]
     lines: list[str] = []
     for template, scale in itertools.product(
         questionnaires.TEMPLATES, range(len(questionnaires.SCALES))
     ):
         inventory = questionnaires.scaled_inventory(scale)
         order = list(range(len(inventory.scale)))
-        for item in bank.items:
+        for item in items:
             lines.append(template.render(inventory, item, order).text)
     for level, code in itertools.product(range(-4, 5), [*BIG_FIVE, *DARK_TRIAD]):
         lines += 20 * [describe_trait_levels({code: (level / 4, range(6))})]
-    for item, word in itertools.product(bank.items, questionnaires.SCALES[0]):
+    for item, word in itertools.product(items, questionnaires.SCALES[0]):
         lines.append(f"{(item.text or '').rstrip('.')}: {word}\n")
     for kind in ("sums", "copying", "spelling", "sorting", "recall"):
         lines += [f"{e.question} {e.answer}" for e in exercises(kind)[:400] if not e.held_out]
