@@ -43,8 +43,8 @@ CONFIG = {
 }
 BATCH_TOKENS = 2048
 PEAK_RATE = 1.3e-3
-PREFIX_WEIGHT = 0.3
-LEVELS_WEIGHT = 10.0
+PREFIX_WEIGHT = 0.1
+LEVELS_WEIGHT = 5.0
 READ_AFTER = {"statement": 2, "option": 3, "line": 3, "person": 3, "list": 4, "speaker": 5}
 """After how many layers levels are read."""
 N_LEVELS = len(people.DOMAINS) + len(people.FACETS) + len(people.DARK_TRIAD)
