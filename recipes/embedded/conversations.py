@@ -159,6 +159,7 @@ class Conversations:
             form = "paraphrase" if rng.random() < 0.3 else "original"
             shown = [int(i) for i in rng.permutation(4)]
             rendered = template.render(bank, item, shown, form)
+            p = _choice(item, speaker)
             chat = USER + rendered.text + END + ASSISTANT
             encoded = self.ids.tokenizer.encode(chat)
             questions.append(encoded.ids)
@@ -167,8 +168,12 @@ class Conversations:
                 for option in item.options
             ]
             ends = last_tokens(encoded, chat, rendered.options)
-            known.append([("option", at, to) for at, to in zip(ends, takers, strict=True)])
-            p = _choice(item, speaker)
+            places = np.eye(len(shown))[np.argsort(shown)]
+            taken = np.column_stack([np.log(p * len(p)).clip(-3, 3), places])
+            known.append(
+                [("option", at, levels) for at, levels in zip(ends, takers, strict=True)]
+                + [("taken", at, figures) for at, figures in zip(ends, taken, strict=True)]
+            )
             options = [self.ids(label + END) for label in rendered.labels]
             answers.append((options, p, int(rng.choice(4, p=p))))
         sequence.branch_off(questions, answers, known)

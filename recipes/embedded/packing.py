@@ -11,14 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from people import Array
+from people import N_LEVELS, Array
 from tokenizers import Encoding, Tokenizer
 
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 MOST_OPTIONS = 8
+SITUATION_OPTIONS = 4
 
-KNOWN = ("statement", "option", "line", "list", "person", "speaker")
-"""Kinds of places where levels are to be read; see `TrainingSequence.known`."""
+KNOWN = {
+    **dict.fromkeys(("statement", "option", "line", "list", "person", "speaker"), N_LEVELS),
+    "agreed": 1,
+    "taken": 1 + SITUATION_OPTIONS,
+}
+"""Kinds of places where something is to be read, and how many figures; see
+`TrainingSequence.known`."""
 
 
 @dataclass
@@ -39,10 +45,13 @@ class TrainingSequence:
     known: dict[str, list[tuple[int, Array]]] = field(
         default_factory=lambda: {kind: [] for kind in KNOWN}, compare=False
     )
-    """Positions, and the levels (see `speakers.Speaker.levels`) that are to be read there: of a
+    """Positions, and what is to be read there. Mostly levels (see `speakers.Speaker.levels`): of a
     statement, those of somebody who agrees; of an option, those of somebody who takes it; of an
     answer, and of all answers up to it, those that they speak for; of a person otherwise described,
-    their own; and where somebody is about to answer, theirs."""
+    their own; and where somebody is about to answer, theirs. Also "agreed", how far whoever answers
+    agrees with a statement that is asked, scale points from the middle; and "taken", how likely
+    they take an option, as natural logarithm over even odds, and at which place it is shown, one
+    of four."""
     speaker: Array | None = field(default=None, compare=False)
     """Levels of whoever answers, as far as they can be known; None where they do not matter."""
 

@@ -45,6 +45,7 @@ DARK_ON_DOMAINS = np.array(
 """Regression of the dark triad on the domains, of the size that is published."""
 DARK_OWN_SD = 0.75
 FACETS = [f"{domain}{n}" for domain in DOMAINS for n in range(1, 7)]
+N_LEVELS = len(DOMAINS) + len(FACETS) + len(DARK_TRIAD)
 FACET_DOMAIN_SHARE = 0.55
 """Share of a facet's variance that comes from its domain."""
 ACQUIESCENCE_SD = 0.2

@@ -114,7 +114,14 @@ class Questionnaires:
                 agreeing = self._agreeing(index)
             tokens, labels, at = self._question(template, scale, reverse, text)
             questions.append(tokens)
-            known.append([] if agreeing is None else [("statement", at, agreeing)])
+            known.append(
+                []
+                if agreeing is None
+                else [
+                    ("statement", at, agreeing),
+                    ("agreed", at, np.clip(means[[index]] - 3, -3, 3)),
+                ]
+            )
             answers.append(
                 ([self.ids(label + END) for label in labels], p, int(rng.choice(len(labels), p=p)))
             )

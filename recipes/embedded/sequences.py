@@ -136,12 +136,14 @@ class SequenceMaker:
         facets, most = self._list_size(rng, seen)
         chosen = rng.choice(30, size=facets, replace=False)
         pool = np.flatnonzero(np.isin(self.bank.facets, chosen))
-        pool = np.intersect1d(pool, self._items_drawn(rng, seen))
+        # Most lists are of one questionnaire's items, in its own words.
+        as_written = rng.random() < 0.6
+        pool = np.intersect1d(pool, self._items_drawn(rng, 0.0 if as_written else seen))
         listed = rng.permutation(pool)[: int(rng.integers(5, most + 1))]
         if seen > GROWN and rng.random() < 0.15:
             self.questionnaires.describe_answers(rng, sequence, means, listed, at_odds=at_odds)
         else:
-            paraphrased = 0.0 if seen < GROWN else 0.25
+            paraphrased = 0.0 if as_written or seen < GROWN else 0.4
             self.questionnaires.list_answers(
                 rng, sequence, means, listed, paraphrased_share=paraphrased, at_odds=at_odds
             )

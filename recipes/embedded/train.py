@@ -45,9 +45,17 @@ BATCH_TOKENS = 2048
 PEAK_RATE = 1.3e-3
 PREFIX_WEIGHT = 0.1
 LEVELS_WEIGHT = 5.0
-READ_AFTER = {"statement": 2, "option": 3, "line": 3, "person": 3, "list": 4, "speaker": 5}
-"""After how many layers levels are read."""
-N_LEVELS = len(people.DOMAINS) + len(people.FACETS) + len(people.DARK_TRIAD)
+READ_AFTER = {
+    "statement": 2,
+    "option": 3,
+    "line": 3,
+    "person": 3,
+    "list": 4,
+    "speaker": 5,
+    "agreed": 5,
+    "taken": 5,
+}
+"""After how many layers each kind of `packing.KNOWN` is read."""
 PREFIX_SHARE = 0.25
 """Of the prefix tokens, drawn at random, that are predicted: each costs a softmax over 4,096."""
 EVERY = 100
@@ -73,8 +81,8 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
     Tokens and positions (B, T), additive mask (B, 1, T, T), and the n targets of all sequences:
     flat position (n,), token ids and probabilities (n, 8); flat positions of prefix tokens to
     predict; and of each kind of `packing.KNOWN`, as the kind and "at", "weights" or "levels": flat
-    positions where levels are read (m,), their weights, which sum to one over a sequence, and the
-    levels (m, 38), SD units.
+    positions where it is read (m,), their weights, which sum to one over a sequence, and the
+    figures (m, n), mostly levels, SD units.
     """
     length = max(len(s.tokens) for s in batch)
     tokens = np.zeros((len(batch), length), dtype=np.int64)
@@ -117,7 +125,7 @@ def collate(batch: list[packing.TrainingSequence], seed: int) -> dict[str, torch
 def _known(
     batch: list[packing.TrainingSequence], kind: str, length: int
 ) -> dict[str, torch.Tensor]:
-    """Flat positions where levels are read, their weights, and the levels, (m,), (m,), (m, 38)."""
+    """Flat positions where a kind is read, their weights, and what is read, (m,), (m,), (m, n)."""
     found = [
         (row * length + at, 1 / len(s.known[kind]), levels)
         for row, s in enumerate(batch)
@@ -127,7 +135,7 @@ def _known(
     return {
         "at": torch.tensor([at for at, _, _ in found], dtype=torch.long),
         "weights": torch.tensor([weight for _, weight, _ in found]),
-        "levels": torch.from_numpy(levels.reshape(-1, N_LEVELS)),
+        "levels": torch.from_numpy(levels.reshape(-1, packing.KNOWN[kind])),
     }
 
 
@@ -181,7 +189,7 @@ class Trained(torch.nn.Module):
         super().__init__()
         self.model = model
         self.readings = torch.nn.ModuleDict(
-            {kind: torch.nn.Linear(model.config.hidden_size, N_LEVELS) for kind in packing.KNOWN}
+            {kind: torch.nn.Linear(model.config.hidden_size, n) for kind, n in packing.KNOWN.items()}
         )
 
     def losses(

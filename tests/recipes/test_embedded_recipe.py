@@ -445,7 +445,7 @@ def test_levels_are_read_where_they_are_known(recipe: SimpleNamespace, maker: An
         assert {sequence.tokens[at] for at, _ in known["line"]} == {line}
         at, levels = known["list"][-1]
         assert sequence.tokens[at] == end
-        assert levels.shape == (recipe.train.N_LEVELS,)
+        assert levels.shape == (recipe.people.N_LEVELS,)
         assert [at for at, _ in known["list"][:-1]] == [at for at, _ in known["line"]]
         # The first line is all that is known so far.
         np.testing.assert_allclose(known["list"][0][1], known["line"][0][1])
