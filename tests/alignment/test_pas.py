@@ -15,6 +15,7 @@ from allport.alignment import (
     fit_pas,
     fit_pas_published,
     model_sites,
+    plan_steering,
     random_direction,
     sign_flipped,
 )
@@ -130,6 +131,33 @@ def test_the_fit_is_on_record_and_repeatable(planted: Planted, fitted: Alignment
     assert fitted.fit["strengths_tried"] == list(STRENGTHS)
     assert fitted.fit["inventory_hash"] == planted.inventory.content_hash
     assert fitted.name == "ann"
+
+
+def test_levels_go_with_all_heads_and_all_tokens(planted: Planted) -> None:
+    from allport.models import load_model
+
+    model = load_model("embedded")
+    assert isinstance(model, TransformersModel)
+    sites = model_sites(model.model)
+    every = len(sites.layers) * sites.heads
+    assert plan_steering(model, sites) == (("levels",), every, "all")
+    assert plan_steering(model, sites, heads=3, tokens="answer") == (("levels",), 3, "answer")
+    items = plan_steering(model, sites, contrasts=("options",))
+    assert items == (("options",), None, "answer")
+
+
+def test_where_no_system_text_shows_items_are_contrasted(
+    planted: Planted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        planted.model.tokenizer,
+        "chat_template",
+        "{% for m in messages %}{% if m['role'] == 'user' %}{{ m['content'] }}{% endif %}"
+        "{% endfor %}",
+        raising=False,
+    )
+    sites = model_sites(planted.model.model)
+    assert plan_steering(planted.model, sites).contrasts == ("options", "yes-no")
 
 
 def test_a_prompt_may_go_with_it(planted: Planted) -> None:

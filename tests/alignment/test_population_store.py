@@ -57,6 +57,21 @@ def test_anyone_is_read_back_as_fitted(folder: Path, literal: np.ndarray) -> Non
     assert store.strengths(rows).tolist() == [1.5] * 3
 
 
+def test_what_the_model_answers_by_itself_is_kept(literal: np.ndarray, tmp_path: Path) -> None:
+    # Somebody who answers as the model does already needs nothing added.
+    unaligned = literal[0].astype(float)
+    literal[0, 0] = unaligned[0] = 3
+    unaligned[np.isnan(unaligned)] = 3
+    fit = fit_population(MODEL.differences, literal, strengths=(1.0,), heads=5, unaligned=unaligned)
+    store = open_population(write_population(tmp_path, fit))
+    alike, other = store.displacements([0, 1]).vectors
+    assert not alike.any()
+    assert other.any()
+    plain = fit_population(MODEL.differences, literal, strengths=(1.0,), heads=5)
+    without = open_population(write_population(tmp_path / "plain", plain))
+    assert without.displacements([0]).vectors.any()
+
+
 def test_a_person_takes_bytes_not_vectors(tmp_path: Path) -> None:
     sizes = []
     for people in (1000, 2000):

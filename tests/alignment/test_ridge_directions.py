@@ -210,6 +210,11 @@ def test_targets_run_from_minus_one_to_one() -> None:
     np.testing.assert_array_equal(graded_targets([0, 3, 6], low=0, high=6), [-1, 0, 1])
 
 
+def test_targets_are_what_the_model_is_off_by() -> None:
+    found = graded_targets([[1, 5, 3], [2, np.nan, 4]], unaligned=[1.5, 4.0, 3.0])
+    np.testing.assert_array_equal(found, [[-0.25, 0.5, 0], [0.25, np.nan, 0.5]])
+
+
 @pytest.mark.parametrize("answer", [0, 6, 5.5, -1])
 def test_answers_outside_the_scale_are_refused(answer: float) -> None:
     with pytest.raises(ResponsesError, match=rf"An answer is {answer:g}, outside 1 to 5"):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from allport.alignment.head_ranking import default_head_count, rank_heads
     from allport.alignment.iti import fit_iti
     from allport.alignment.methods import METHODS, fit
-    from allport.alignment.pas import fit_pas
+    from allport.alignment.pas import SteeringPlan, fit_pas, plan_steering
     from allport.alignment.pas_published import fit_pas_published
     from allport.alignment.people_alignments import PeopleAlignments, StoredAlignments
     from allport.alignment.people_fitting import align_people
@@ -130,7 +130,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "METHODS",
         "fit",
     ),
-    "pas": ("fit_pas",),
+    "pas": ("SteeringPlan", "fit_pas", "plan_steering"),
     "pas_published": ("fit_pas_published",),
     "people_alignments": (
         "PeopleAlignments",
@@ -210,6 +210,7 @@ __all__ = [
     "PopulationStore",
     "PublishedFit",
     "Steerer",
+    "SteeringPlan",
     "StoredAlignments",
     "TiltedResponse",
     "TraitBank",
@@ -246,6 +247,7 @@ __all__ = [
     "open_population",
     "person_directions",
     "person_displacements",
+    "plan_steering",
     "prepare_population",
     "prepare_ridge",
     "probe_displacements",

@@ -254,6 +254,15 @@ def read_at_answer(
     return found
 
 
+def levels_can_be_read(model: TransformersModel) -> bool:
+    """Whether a model's chats have a place behind the system text, where levels are read."""
+    try:
+        _behind_system(model, Message("system", "Be 1"))
+    except ModelError:
+        return False
+    return True
+
+
 def _behind_system(model: TransformersModel, system: Message) -> list[NDArray[np.int32]]:
     """The prompt up to each of the tokens between a system text and the user's text."""
 

@@ -17,8 +17,8 @@ import numpy as np
 from allport.alignment.activations import capture_contrasts
 from allport.alignment.alignment import Alignment, AlignmentPart, model_identity
 from allport.alignment.answers_to_fit import fitting_answers
-from allport.alignment.contrasts import ContrastKind
-from allport.alignment.pas import DEFAULT_CONTRASTS, fit_record
+from allport.alignment.contrasts import ITEM_CONTRASTS, ContrastKind
+from allport.alignment.pas import fit_record
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import SteeredTokens
 from allport.errors import UsageError
@@ -38,7 +38,7 @@ def fit_caa(
     persona: Persona,
     *,
     items: Sequence[int] = (),
-    contrasts: Sequence[ContrastKind] = DEFAULT_CONTRASTS,
+    contrasts: Sequence[ContrastKind] = ITEM_CONTRASTS,
     templates: Sequence[str] = ("letters",),
     layer: int | None = None,
     strength: float = 1.0,

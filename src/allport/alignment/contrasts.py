@@ -29,11 +29,20 @@ from allport.models.respondent import Message
 from allport.personas.person import Person
 from allport.personas.trait_levels import TraitLevels
 
-__all__ = ["CONTRASTS", "Contrast", "ContrastKind", "ContrastPrompt", "contrast_prompts"]
+__all__ = [
+    "CONTRASTS",
+    "ITEM_CONTRASTS",
+    "Contrast",
+    "ContrastKind",
+    "ContrastPrompt",
+    "contrast_prompts",
+]
 
 ContrastKind = Literal["options", "yes-no", "persona", "levels"]
 CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
 """Kinds of contrast, by name."""
+ITEM_CONTRASTS: tuple[ContrastKind, ...] = ("options", "yes-no")
+"""Those that are read at the answer to an item."""
 
 _ORDERS = ("forward", "reversed")
 _YES_NO = (

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from allport.alignment.activations import ContrastActivations, capture_contrasts
 from allport.alignment.alignment import Alignment
 from allport.alignment.answers_to_fit import fitting_answers
-from allport.alignment.contrasts import ContrastKind
+from allport.alignment.contrasts import ITEM_CONTRASTS, ContrastKind
 from allport.alignment.displacements import Displacements
-from allport.alignment.pas import DEFAULT_CONTRASTS, fit_record, heads_alignment
+from allport.alignment.pas import fit_record, heads_alignment
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import SteeredTokens
 from allport.errors import UsageError
@@ -45,7 +45,7 @@ def fit_iti(
     persona: Persona,
     *,
     items: Sequence[int] = (),
-    contrasts: Sequence[ContrastKind] = DEFAULT_CONTRASTS,
+    contrasts: Sequence[ContrastKind] = ITEM_CONTRASTS,
     templates: Sequence[str] = ("letters",),
     heads: int | None = None,
     strength: float = ITI_STRENGTH,

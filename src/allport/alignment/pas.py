@@ -12,20 +12,28 @@ standard error.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from allport.alignment.activations import ContrastActivations, capture_contrasts
+from allport.alignment.activations import (
+    ContrastActivations,
+    capture_contrasts,
+    levels_can_be_read,
+)
 from allport.alignment.alignment import Alignment, AlignmentPart, model_identity
 from allport.alignment.answers_to_fit import FittingAnswers, fitting_answers
 from allport.alignment.asked_answers import AskedAnswers
-from allport.alignment.contrasts import ContrastKind
+from allport.alignment.contrasts import ITEM_CONTRASTS, ContrastKind
 from allport.alignment.displacements import Displacements
 from allport.alignment.population import fit_population
 from allport.alignment.projections import ModelSites, model_sites
-from allport.alignment.ridge_directions import person_displacements, prepare_ridge
+from allport.alignment.ridge_directions import (
+    graded_targets,
+    person_displacements,
+    prepare_ridge,
+)
 from allport.alignment.steering import SteeredTokens
 from allport.alignment.strength import STRENGTHS, stratified_folds
 
@@ -33,11 +41,47 @@ if TYPE_CHECKING:
     from allport.models.transformers_model import TransformersModel
     from allport.personas.persona import Persona
 
-__all__ = ["DEFAULT_CONTRASTS", "fit_pas", "fit_record", "heads_alignment"]
-
-DEFAULT_CONTRASTS: tuple[ContrastKind, ...] = ("options", "yes-no")
+__all__ = ["SteeringPlan", "fit_pas", "fit_record", "heads_alignment", "plan_steering"]
 
 _FOLDS = 4
+
+
+class SteeringPlan(NamedTuple):
+    """What steering is made of, and where it acts."""
+
+    contrasts: tuple[ContrastKind, ...]
+    heads: int | None
+    """How many; None for `default_head_count`."""
+    tokens: SteeredTokens
+
+
+def plan_steering(
+    model: TransformersModel,
+    sites: ModelSites,
+    contrasts: Sequence[ContrastKind] | None = None,
+    heads: int | None = None,
+    tokens: SteeredTokens | None = None,
+) -> SteeringPlan:
+    """What goes together, where it is not said.
+
+    Differences between levels are the whole of what a description of somebody does to a model, in
+    all heads, from the description on; so all heads are steered, on all tokens. Differences between
+    answers to an item are at the answer, and clear in some heads.
+
+    Args:
+        model: A local model.
+        sites: Of the model.
+        contrasts: By default "levels", or `ITEM_CONTRASTS` where the chat template leaves no place
+            to read levels at.
+        heads: How many are steered.
+        tokens: Which are steered.
+    """
+    if contrasts is None:
+        contrasts = ("levels",) if levels_can_be_read(model) else ITEM_CONTRASTS
+    of_levels = set(contrasts) == {"levels"}
+    if heads is None and of_levels:
+        heads = sites.heads * len(sites.layers)
+    return SteeringPlan(tuple(contrasts), heads, tokens or ("all" if of_levels else "answer"))
 
 
 def fit_pas(
@@ -45,11 +89,11 @@ def fit_pas(
     persona: Persona,
     *,
     items: Sequence[int] = (),
-    contrasts: Sequence[ContrastKind] = DEFAULT_CONTRASTS,
+    contrasts: Sequence[ContrastKind] | None = None,
     templates: Sequence[str] = ("letters",),
     heads: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
-    tokens: SteeredTokens = "answer",
+    tokens: SteeredTokens | None = None,
     prompt: str = "",
     seed: int = 0,
     cache: bool = True,
@@ -60,9 +104,10 @@ def fit_pas(
         model: A local model.
         persona: A person, or trait levels.
         items: Numbers of the items to fit on; see `fitting_answers` for the default.
-        contrasts: Kinds of contrast that directions are made of.
+        contrasts: Kinds of contrast that directions are made of; see `plan_steering` for the
+            defaults of these, of the heads and of the tokens.
         templates: Question templates, of contrasts and of the items asked for the strength.
-        heads: How many are steered; 24, and no more than a quarter of them, by default.
+        heads: How many are steered.
         strengths: The grid; a single value is taken as it is.
         tokens: Which are steered.
         prompt: System text that the strength is chosen under and that becomes part of the result.
@@ -76,32 +121,41 @@ def fit_pas(
     """
     answers = fitting_answers(persona, items)
     sites = model_sites(model.model)
+    steered = plan_steering(model, sites, contrasts, heads, tokens)
     activations = capture_contrasts(
-        model, answers.inventory, answers.numbers, kinds=contrasts, templates=templates, cache=cache
+        model,
+        answers.inventory,
+        answers.numbers,
+        kinds=steered.contrasts,
+        templates=templates,
+        cache=cache,
     )
     asked = AskedAnswers(
         model,
         sites,
         answers.inventory,
         answers.numbers,
-        tokens=tokens,
+        tokens=steered.tokens,
         prompt=prompt,
         templates=templates,
     )
+    unaligned = asked.ask([None]).expected[0]
     folds = stratified_folds(answers.facets, answers.keys, _FOLDS, seed)
     fit = fit_population(
         activations.head_differences,
         answers.literal[None],
         folds=folds,
         response=asked,
-        heads=heads,
+        heads=steered.heads,
         strengths=strengths,
         scale=answers.scale,
+        unaligned=unaligned,
     )
     fit.require(0)
     chosen = torch.from_numpy(fit.people.heads[:1].astype(np.int64))
     ridge = prepare_ridge(fit.differences, chosen=fit.penalties)
-    found = person_displacements(ridge, torch.from_numpy(answers.targets[None]), chosen)
+    targets = graded_targets(answers.literal[None], *answers.scale, unaligned=unaligned)
+    found = person_displacements(ridge, torch.from_numpy(targets), chosen)
     return heads_alignment(
         answers.name,
         "pas",
@@ -109,7 +163,7 @@ def fit_pas(
         sites,
         found,
         strength=float(fit.people.strengths[0]),
-        tokens=tokens,
+        tokens=steered.tokens,
         prompt=prompt,
         fit={
             **fit_record(answers, activations),

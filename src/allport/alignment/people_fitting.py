@@ -21,7 +21,7 @@ from allport.alignment.answers_to_fit import fitting_numbers
 from allport.alignment.asked_answers import AskedAnswers
 from allport.alignment.contrasts import ContrastKind
 from allport.alignment.expected_answers import Calibration, calibrate_response
-from allport.alignment.pas import DEFAULT_CONTRASTS
+from allport.alignment.pas import plan_steering
 from allport.alignment.population import Engine, fit_population, probe_displacements
 from allport.alignment.population_store import PopulationStore, open_population, write_population
 from allport.alignment.projections import model_sites
@@ -47,11 +47,11 @@ def align_people(
     folder: Path | str,
     *,
     items: Sequence[int] = (),
-    contrasts: Sequence[ContrastKind] = DEFAULT_CONTRASTS,
+    contrasts: Sequence[ContrastKind] | None = None,
     templates: Sequence[str] = ("letters",),
     heads: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
-    tokens: SteeredTokens = "answer",
+    tokens: SteeredTokens | None = None,
     foretell: bool | None = None,
     probes: int = _PROBES,
     engine: Engine = "local",
@@ -65,9 +65,10 @@ def align_people(
         people: Whom to align to; those with too few answers are excluded and counted.
         folder: Of the store.
         items: Items to fit on; see `fitting_answers` for the default.
-        contrasts: Kinds of contrast that directions are made of.
+        contrasts: Kinds of contrast that directions are made of; see `pas.plan_steering` for the
+            defaults of these, of the heads and of the tokens.
         templates: Question templates.
-        heads: How many are steered for each person; `default_head_count` by default.
+        heads: How many are steered for each person.
         strengths: The grid; a single value is everyone's strength.
         tokens: Which are steered.
         foretell: Whether answers are foretold and not asked for while strengths are chosen; by
@@ -96,21 +97,30 @@ def align_people(
     if probes < 3:
         raise UsageError(f"{probes} probes tell nothing about a model; give 3 or more.")
     sites = model_sites(model.model)
+    steered = plan_steering(model, sites, contrasts, heads, tokens)
     start = time.perf_counter()
     activations = capture_contrasts(
-        model, inventory, numbers, kinds=contrasts, templates=templates, cache=cache
+        model, inventory, numbers, kinds=steered.contrasts, templates=templates, cache=cache
     )
     differences = activations.head_differences
     calibration: Calibration | None = None
     response: ExpectedLiteral | None = None
+    asked = AskedAnswers(
+        model, sites, inventory, numbers, tokens=steered.tokens, templates=templates
+    )
+    unaligned = asked.ask([None]).expected[0]
+    # What is the same of everyone, whichever way they are fitted.
+    common: dict[str, Any] = {
+        "heads": steered.heads,
+        "strengths": strengths,
+        "scale": scale,
+        "unaligned": unaligned,
+    }
     if len(strengths) > 1:
-        asked = AskedAnswers(model, sites, inventory, numbers, tokens=tokens, templates=templates)
         response = asked
         many = len(people) > _MOST_ASKED or engine == "ray"
         if many if foretell is None else foretell:
-            moved = probe_displacements(
-                differences, literal, count=probes, heads=heads, strengths=strengths, scale=scale
-            )
+            moved = probe_displacements(differences, literal, count=probes, **common)
             rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
             found = asked.ask([None, *rows])
             calibration = calibrate_response(
@@ -124,15 +134,13 @@ def align_people(
         literal,
         folds=stratified_folds(facets, keys, _FOLDS, seed),
         response=response,
-        heads=heads,
-        strengths=strengths,
-        scale=scale,
         engine=engine,
+        **common,
     )
     about: dict[str, Any] = {
         "model": model_identity(model, sites),
         "site": "heads",
-        "tokens": tokens,
+        "tokens": steered.tokens,
         "inventory": inventory.name,
         "inventory_hash": inventory.content_hash,
         "items": list(numbers),

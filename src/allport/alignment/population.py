@@ -92,9 +92,15 @@ class PopulationPlan:
     heads: int
     strengths: Tensor
     scale: tuple[float, float]
+    unaligned: NDArray[np.float64] | None
     least_answers: int
     chunk: int
     """People fitted together."""
+
+    def targets(self, answers: NDArray[np.floating]) -> Tensor:
+        """Graded targets of literal answers, (people, items)."""
+        graded = graded_targets(answers, *self.scale, unaligned=self.unaligned)
+        return torch.as_tensor(graded, device=self.strengths.device)
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,9 @@ class PopulationFit:
     """The people's literal answers, (people, items), NaN for missing."""
     scale: tuple[float, float]
     """Smallest and largest literal answer."""
+    unaligned: NDArray[np.float64] | None
+    """Literal answers expected of the model by itself, (items,), which targets are relative to;
+    None for the middle of the scale."""
     people: PeopleFit
 
     def excluded(self) -> dict[str, int]:
@@ -139,6 +148,7 @@ def prepare_population(
     heads: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
     scale: tuple[float, float] = (1.0, 5.0),
+    unaligned: NDArray[np.float64] | None = None,
     least_answers: int = 30,
     memory: int = _MEMORY,
     device: str | torch.device = "cpu",
@@ -153,6 +163,7 @@ def prepare_population(
         heads: Heads steered for each person; `default_head_count` where it is not given.
         strengths: The grid; a single value is everyone's strength and nothing is chosen.
         scale: Smallest and largest literal answer.
+        unaligned: Literal answers expected of the model by itself, (items,); see `graded_targets`.
         least_answers: People with fewer usable answers are excluded.
         memory: Bytes that fitting one chunk may take; the model's own matrices come on top.
         device: Where the arrays are worked on.
@@ -191,6 +202,7 @@ def prepare_population(
         heads=count,
         strengths=torch.tensor(strengths, dtype=torch.float32, device=device),
         scale=scale,
+        unaligned=unaligned,
         least_answers=least_answers,
         chunk=int(max(1, min(_LARGEST_CHUNK, left // bytes_a_person))),
     )
@@ -204,6 +216,7 @@ def probe_displacements(
     heads: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
     scale: tuple[float, float] = (1.0, 5.0),
+    unaligned: NDArray[np.float64] | None = None,
     least_answers: int = 30,
 ) -> NDArray[np.float32]:
     """Displacements at which to ask a model, so that `calibrate_response` can stand in for it.
@@ -217,6 +230,7 @@ def probe_displacements(
         heads: Heads steered for each person, as for `fit_population`.
         strengths: The grid; zero is left out.
         scale: Smallest and largest literal answer.
+        unaligned: Literal answers expected of the model by itself, (items,).
         least_answers: People with fewer usable answers are passed over.
 
     Returns:
@@ -230,7 +244,7 @@ def probe_displacements(
     if not len(usable):
         raise ResponsesError(f"Nobody of {len(literal)} can be a probe; simulate people instead.")
     rows = usable[np.linspace(0, len(usable) - 1, count).round().astype(np.intp)]
-    targets = graded_targets(literal[rows], *scale)
+    targets = graded_targets(literal[rows], *scale, unaligned=unaligned)
     ridge = prepare_ridge(differences, second_moment(targets))
     total = differences.shape[1]
     asked = torch.from_numpy(targets)
@@ -261,8 +275,7 @@ def fit_people(plan: PopulationPlan, literal: NDArray[np.generic]) -> PeopleFit:
     if not len(usable):
         return people
     answers = np.asarray(literal[usable], dtype=np.float32)
-    device = plan.strengths.device
-    targets = torch.as_tensor(graded_targets(answers, *plan.scale), device=device)
+    targets = plan.targets(answers)
     errors = held_out_errors(plan.ridge, targets)
     heads = rank_heads(errors, plan.heads)
     skill = 1 - errors.gather(1, heads).mean(dim=1) / _own_mean_error(targets)
@@ -309,6 +322,7 @@ def fit_population(
     heads: int | None = None,
     strengths: Sequence[float] = STRENGTHS,
     scale: tuple[float, float] = (1.0, 5.0),
+    unaligned: NDArray[np.float64] | None = None,
     least_answers: int = 30,
     memory: int = _MEMORY,
     engine: Engine = "local",
@@ -329,6 +343,8 @@ def fit_population(
         heads: Heads steered for each person.
         strengths: The grid, or one strength for everyone.
         scale: Smallest and largest literal answer.
+        unaligned: Literal answers expected of the model by itself, (items,); targets are how far
+            a person is from them.
         least_answers: People with fewer usable answers are excluded and counted.
         memory: Bytes that fitting one chunk may take; the model's own matrices come on top.
         engine: "local" for this process, "ray" for a Ray cluster.
@@ -353,7 +369,7 @@ def fit_population(
         counts = sorted(Counter(excluded.tolist()).items())
         reasons = ", ".join(f"{n} with {Exclusion(e).reason}" for e, n in counts)
         raise ResponsesError(f"Nobody of {len(sample)} can be aligned to: {reasons or 'none'}.")
-    usable = graded_targets(sample[excluded == Exclusion.NONE], *scale)
+    usable = graded_targets(sample[excluded == Exclusion.NONE], *scale, unaligned=unaligned)
     plan = prepare_population(
         differences,
         second_moment(usable),
@@ -362,6 +378,7 @@ def fit_population(
         heads=heads,
         strengths=strengths,
         scale=scale,
+        unaligned=unaligned,
         least_answers=least_answers,
         memory=memory,
         device=device,
@@ -379,6 +396,7 @@ def fit_population(
         penalties=plan.ridge.penalties.cpu().numpy(),
         literal=literal,
         scale=scale,
+        unaligned=unaligned,
         people=PeopleFit(*(np.concatenate(column) for column in columns)),
     )
 

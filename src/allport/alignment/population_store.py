@@ -2,7 +2,8 @@
 
 FOLDER/
 ├── population.json       what it was fitted on, how, and the hash of each file below
-├── basis.safetensors     contrast differences and penalty of every head: what everyone shares
+├── basis.safetensors     contrast differences and penalty of every head, and what the model answers
+│                         by itself: what everyone shares
 └── people.safetensors    a row a person: answers, heads, strength, identifier
 
 A person's vectors are linear in the answers given the basis, so the answers are the coefficients:
@@ -35,7 +36,7 @@ from allport.files import sha256_of, write_atomically
 
 __all__ = ["PopulationStore", "open_population", "write_population"]
 
-_FORMAT = "allport-population-1"
+_FORMAT = "allport-population-2"
 _RECORD = "population.json"
 _BASIS = "basis.safetensors"
 _PEOPLE = "people.safetensors"
@@ -78,8 +79,11 @@ def write_population(
             f"The identifier {unique[times.argmax()].decode()} is given {times.max()} times; each "
             "person needs one of their own."
         )
+    basis: dict[str, NDArray[Any]] = {"differences": fit.differences, "penalties": fit.penalties}
+    if fit.unaligned is not None:
+        basis["unaligned"] = fit.unaligned
     files = {
-        _BASIS: _packed({"differences": fit.differences, "penalties": fit.penalties}),
+        _BASIS: _packed(basis),
         _PEOPLE: _packed(
             {
                 "literal": _compact(fit),
@@ -209,7 +213,11 @@ class PopulationStore:
         ridge = prepare_ridge(
             differences.numpy(), chosen=self._basis.get_tensor("penalties")[needed]
         )
-        targets = torch.from_numpy(graded_targets(self.literal(rows), *self._scale))
+        alone = None
+        if "unaligned" in self._basis.keys():  # noqa: SIM118  (a file, not a dict)
+            alone = self._basis.get_tensor("unaligned").numpy()
+        graded = graded_targets(self.literal(rows), *self._scale, unaligned=alone)
+        targets = torch.from_numpy(graded)
         return Displacements(heads, person_displacements(ridge, targets, places).vectors)
 
     def _read(self, name: str, rows: Sequence[int]) -> Tensor:

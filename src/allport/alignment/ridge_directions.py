@@ -81,13 +81,24 @@ class HeadRidge:
     """Of the differences over items, (heads, head_dim, head_dim), float32."""
 
 
-def graded_targets(literal: ArrayLike, low: float = 1.0, high: float = 5.0) -> NDArray[np.float32]:
-    """Literal answers as targets from -1 (`low`) to 1 (`high`); (literal - 3) / 2 on 1 to 5.
+def graded_targets(
+    literal: ArrayLike,
+    low: float = 1.0,
+    high: float = 5.0,
+    *,
+    unaligned: ArrayLike | None = None,
+) -> NDArray[np.float32]:
+    """How far literal answers are from what the model answers by itself, in half scales.
+
+    On the scale 1 to 5 that is (literal - unaligned) / 2: what an alignment has to bring about.
+    Where nothing is known of the model, it is taken to answer with the middle, and targets go from
+    -1 (`low`) to 1 (`high`).
 
     Args:
-        literal: Literal answers, any shape; NaN for missing, which stays NaN.
+        literal: Literal answers, (..., items); NaN for missing, which stays NaN.
         low: Smallest answer of the scale.
         high: Largest answer of the scale.
+        unaligned: Literal answers expected of the model, (items,).
 
     Raises:
         ResponsesError: An answer lies outside the scale.
@@ -99,7 +110,8 @@ def graded_targets(literal: ArrayLike, low: float = 1.0, high: float = 5.0) -> N
             f"An answer is {outside[0]:g}, outside {low:g} to {high:g}; answers must be literal, "
             "and missing ones NaN."
         )
-    return (answers - np.float32((low + high) / 2)) / np.float32((high - low) / 2)
+    middle = (low + high) / 2 if unaligned is None else unaligned
+    return (answers - np.asarray(middle, np.float32)) / np.float32((high - low) / 2)
 
 
 def heads_of(differences: NDArray[np.floating], heads: int) -> NDArray[np.floating]:

@@ -30,7 +30,7 @@ __all__ = [
     "stratified_folds",
 ]
 
-STRENGTHS = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+STRENGTHS = (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Strengths tried, in standard deviations of a head's differences along the person's direction."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from allport.cli.measure import new_run_folder, run_json
 from allport.cli.output import Json, console, print_json
@@ -65,15 +65,11 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
 def _aligned(model: TransformersModel, person: Person, folder: Path) -> OnePerson:
     """How near the model comes to a person: as it is, told the answers, steered, and both."""
     from allport.alignment import fit, random_direction, save_alignment, sign_flipped
-    from allport.alignment.projections import model_sites
     from allport.evaluation import among_others, person_distances
 
-    sites = model_sites(model.model)
-    every = sites.heads * len(sites.layers)
-    pas: dict[str, Any] = {"contrasts": ("levels",), "heads": every, "tokens": "all", "seed": 0}
-    steered = fit(model, person, "pas", **pas)
+    steered = fit(model, person, "pas")
     told = fit(model, person, "prompt", kind="few-shot")
-    both = fit(model, person, "pas", prompt=told.prompt, **pas)
+    both = fit(model, person, "pas", prompt=told.prompt)
     save_alignment(steered, folder / "alignment")
     return person_distances(
         among_others(person),
