@@ -192,6 +192,8 @@ def test_many_people_become_one_folder(
         (("--to", "E=high", "--method", "magic"), 2, "magic"),
         (("--to", "E=high", "--method", "prompt", "--heads", "3"), 2, "--heads does not go with"),
         (("--to", "E=high", "--method", "caa", "--heads", "3"), 2, "--heads does not go with"),
+        (("--to", "E=high", "--contrasts", "levels,moods"), 2, "Unknown contrast 'moods'"),
+        (("--to", "E=high", "--method", "sft", "--contrasts", "levels"), 2, "--contrasts does"),
         (("--to", "E=high", "--writer", "x"), 2, "--writer does not go with --method pas"),
         (("--to", "E=high", "--method", "prompt", "--writer", "x"), 2, "--writer writes a"),
         (("--to", "E=high", "--heads", "0"), 2, "0 heads were asked for"),

@@ -34,6 +34,8 @@ class FitOptions:
     method: Literal["pas", "pas-published", "prompt", "iti", "caa", "sft", "dpo"] = "pas"
     """Displaced attention heads (pas), words (prompt), fine-tuning into an adapter (sft, dpo), or a
     comparison: iti, caa, pas-published."""
+    contrasts: str | None = None
+    """What directions are made of: options, yes-no, persona, levels; separated by commas."""
     heads: int | None = None
     """How many attention heads are steered."""
     strength: float | None = None
@@ -60,6 +62,7 @@ class FitOptions:
             UsageError: An option does not go with the method.
         """
         steering = {
+            "contrasts": None if self.contrasts is None else self.contrasts.split(","),
             "heads": self.heads,
             "tokens": self.tokens,
             "templates": None if self.templates is None else self.templates.split(","),
@@ -73,9 +76,9 @@ class FitOptions:
             if value is not None
         }
         takes = {
-            "pas": {"heads", "tokens", "templates", "strength"},
-            "iti": {"heads", "tokens", "templates", "strength"},
-            "caa": {"tokens", "templates", "strength"},
+            "pas": {"contrasts", "heads", "tokens", "templates", "strength"},
+            "iti": {"contrasts", "heads", "tokens", "templates", "strength"},
+            "caa": {"contrasts", "tokens", "templates", "strength"},
             "pas-published": {"heads", "strength"},
             "prompt": {"prompt", "writer"},
             "sft": {"templates", "strength", "epochs", "learning_rate"},
