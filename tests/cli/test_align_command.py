@@ -42,7 +42,7 @@ def test_a_person_becomes_a_folder_to_measure_with(
     said = allport("align", "tiny", "--to", ann, "--strength", 2, "--heads", 3)
     assert said.code == 0, said.err
     assert "tiny in the place of ann, by pas." in said.out
-    assert "Strength 2 on the answer" in said.out
+    assert "Strength 2 on all tokens" in said.out
     assert "allport measure tiny --alignment alignments/tiny-ann-pas" in said.out
     folder = Path("alignments/tiny-ann-pas")
     alignment = load_alignment(folder)
@@ -251,7 +251,8 @@ def test_an_alignment_for_another_model_is_refused(
 def test_an_alignment_is_written_for_other_programs(
     allport: Any, local: TransformersModel, ann: Path
 ) -> None:
-    allport("align", "tiny", "--to", ann, "--strength", 2, "--heads", 3, "--out", "ann")
+    some = ("--strength", 2, "--heads", 3, "--tokens", "answer")
+    allport("align", "tiny", "--to", ann, *some, "--out", "ann")
     said = allport("export", "tiny", "whole", "--alignment", "ann")
     assert said.code == 0, said.err
     assert "tiny as ann: a checkpoint of LlamaForCausalLM." in said.out
