@@ -169,10 +169,17 @@ class Conversations:
             ]
             ends = last_tokens(encoded, chat, rendered.options)
             places = np.eye(len(shown))[np.argsort(shown)]
-            taken = np.column_stack([np.log(p * len(p)).clip(-3, 3), places])
+            taken = np.log(p * len(p)).clip(-3, 3)[:, None]
             known.append(
-                [("option", at, levels) for at, levels in zip(ends, takers, strict=True)]
-                + [("taken", at, figures) for at, figures in zip(ends, taken, strict=True)]
+                [
+                    (kind, at, figures)
+                    for kind, of_options in (
+                        ("option", takers),
+                        ("taken", taken),
+                        ("place", places),
+                    )
+                    for at, figures in zip(ends, of_options, strict=True)
+                ]
             )
             options = [self.ids(label + END) for label in rendered.labels]
             answers.append((options, p, int(rng.choice(4, p=p))))

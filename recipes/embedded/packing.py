@@ -21,7 +21,8 @@ SITUATION_OPTIONS = 4
 KNOWN = {
     **dict.fromkeys(("statement", "option", "line", "list", "person", "speaker"), N_LEVELS),
     "agreed": 1,
-    "taken": 1 + SITUATION_OPTIONS,
+    "taken": 1,
+    "place": SITUATION_OPTIONS,
 }
 """Kinds of places where something is to be read, and how many figures; see
 `TrainingSequence.known`."""
@@ -49,9 +50,9 @@ class TrainingSequence:
     statement, those of somebody who agrees; of an option, those of somebody who takes it; of an
     answer, and of all answers up to it, those that they speak for; of a person otherwise described,
     their own; and where somebody is about to answer, theirs. Also "agreed", how far whoever answers
-    agrees with a statement that is asked, scale points from the middle; and "taken", how likely
-    they take an option, as natural logarithm over even odds, and at which place it is shown, one
-    of four."""
+    agrees with a statement that is asked, scale points from the middle; of an option
+    "taken", how likely they take it, as natural logarithm over even odds; and its "place", one of
+    four."""
     speaker: Array | None = field(default=None, compare=False)
     """Levels of whoever answers, as far as they can be known; None where they do not matter."""
 

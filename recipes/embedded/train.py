@@ -54,6 +54,7 @@ READ_AFTER = {
     "speaker": 5,
     "agreed": 5,
     "taken": 5,
+    "place": 5,
 }
 """After how many layers each kind of `packing.KNOWN` is read."""
 PREFIX_SHARE = 0.25
@@ -189,7 +190,10 @@ class Trained(torch.nn.Module):
         super().__init__()
         self.model = model
         self.readings = torch.nn.ModuleDict(
-            {kind: torch.nn.Linear(model.config.hidden_size, n) for kind, n in packing.KNOWN.items()}
+            {
+                kind: torch.nn.Linear(model.config.hidden_size, n)
+                for kind, n in packing.KNOWN.items()
+            }
         )
 
     def losses(
