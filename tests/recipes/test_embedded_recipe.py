@@ -489,6 +489,8 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
     bank, decode = recipe.people.item_bank(), maker.ids.tokenizer.decode
     places = {item.text: n for n, item in enumerate(bank.items)}
     asked = options = 0
+    toward: list[float] = []
+    taken: list[float] = []
     for seed in range(120):
         sequence = maker.draw(seed, 6e7)
         if sequence.known["line"]:
@@ -515,6 +517,18 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
             assert np.argmax(np.abs(levels)) == place
             assert np.sign(levels[place]) == (1 if option.value else -1)
             options += 1
+            toward.append(sequence.speaker[place] * levels[place])
+        taken += [float(odds[0]) for _, odds in sequence.known["taken"]]
+        ends = [at for at, _ in sequence.known["option"]]
+        assert [at for at, _ in sequence.known["taken"]] == ends
+        assert [at for at, _ in sequence.known["place"]] == ends
+        at_place = np.array([one for _, one in sequence.known["place"]]).reshape(-1, 4, 4)
+        shown = np.argsort(np.argsort(np.array(ends).reshape(-1, 4), axis=1), axis=1)
+        np.testing.assert_array_equal(at_place.argmax(axis=2), shown)
+        agreed = [at for at, _ in sequence.known["agreed"]]
+        assert agreed == [at for at, _ in sequence.known["statement"]]
+    # Options that speak for what somebody is like are those that they take.
+    assert np.corrcoef(toward, taken)[0, 1] > 0.5
     assert asked > 100
     assert options > 40
 
