@@ -490,7 +490,7 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
     places = {item.text: n for n, item in enumerate(bank.items)}
     asked = options = 0
     toward: list[float] = []
-    taken: list[float] = []
+    odds: list[float] = []
     for seed in range(120):
         sequence = maker.draw(seed, 6e7)
         if sequence.known["line"]:
@@ -518,7 +518,7 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
             assert np.sign(levels[place]) == (1 if option.value else -1)
             options += 1
             toward.append(sequence.speaker[place] * levels[place])
-        taken += [float(odds[0]) for _, odds in sequence.known["taken"]]
+        odds += [float(figures[0]) for _, figures in sequence.known["taken"]]
         ends = [at for at, _ in sequence.known["option"]]
         assert [at for at, _ in sequence.known["taken"]] == ends
         assert [at for at, _ in sequence.known["place"]] == ends
@@ -528,7 +528,7 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
         agreed = [at for at, _ in sequence.known["agreed"]]
         assert agreed == [at for at, _ in sequence.known["statement"]]
     # Options that speak for what somebody is like are those that they take.
-    assert np.corrcoef(toward, taken)[0, 1] > 0.5
+    assert np.corrcoef(toward, odds)[0, 1] > 0.5
     assert asked > 100
     assert options > 40
 
