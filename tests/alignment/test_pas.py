@@ -9,6 +9,7 @@ import pytest
 from tests.alignment.planted import PLANTED, SIZE, Planted
 
 from allport.alignment import (
+    LEVEL_STRENGTHS,
     STRENGTHS,
     Alignment,
     AskedAnswers,
@@ -133,17 +134,18 @@ def test_the_fit_is_on_record_and_repeatable(planted: Planted, fitted: Alignment
     assert fitted.name == "ann"
 
 
-def test_levels_go_with_all_heads_and_all_tokens(planted: Planted) -> None:
+def test_levels_go_with_all_heads_and_all_tokens() -> None:
     from allport.models import load_model
 
     model = load_model("embedded")
     assert isinstance(model, TransformersModel)
     sites = model_sites(model.model)
     every = len(sites.layers) * sites.heads
-    assert plan_steering(model, sites) == (("levels",), every, "all")
-    assert plan_steering(model, sites, heads=3, tokens="answer") == (("levels",), 3, "answer")
+    assert plan_steering(model, sites) == (("levels",), every, "all", LEVEL_STRENGTHS)
+    some = plan_steering(model, sites, heads=3, tokens="answer", strengths=[1.0])
+    assert some == (("levels",), 3, "answer", (1.0,))
     items = plan_steering(model, sites, contrasts=("options",))
-    assert items == (("options",), None, "answer")
+    assert items == (("options",), None, "answer", STRENGTHS)
 
 
 def test_where_no_system_text_shows_items_are_contrasted(

@@ -62,7 +62,12 @@ if TYPE_CHECKING:
         second_moment,
     )
     from allport.alignment.steering import Steerer
-    from allport.alignment.strength import STRENGTHS, choose_strength, stratified_folds
+    from allport.alignment.strength import (
+        LEVEL_STRENGTHS,
+        STRENGTHS,
+        choose_strength,
+        stratified_folds,
+    )
     from allport.alignment.trait_banks import TraitBank, fit_trait_bank, trait_loadings
 
 # torch is imported with the first name that needs it, not with the room.
@@ -173,6 +178,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "steering": ("Steerer",),
     "strength": (
+        "LEVEL_STRENGTHS",
         "STRENGTHS",
         "choose_strength",
         "stratified_folds",
@@ -186,6 +192,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "LEVEL_STRENGTHS",
     "METHODS",
     "STRENGTHS",
     "AdapterPart",

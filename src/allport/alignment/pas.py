@@ -35,7 +35,7 @@ from allport.alignment.ridge_directions import (
     prepare_ridge,
 )
 from allport.alignment.steering import SteeredTokens
-from allport.alignment.strength import STRENGTHS, stratified_folds
+from allport.alignment.strength import LEVEL_STRENGTHS, STRENGTHS, stratified_folds
 
 if TYPE_CHECKING:
     from allport.models.transformers_model import TransformersModel
@@ -53,6 +53,8 @@ class SteeringPlan(NamedTuple):
     heads: int | None
     """How many; None for `default_head_count`."""
     tokens: SteeredTokens
+    strengths: tuple[float, ...]
+    """The grid."""
 
 
 def plan_steering(
@@ -61,6 +63,7 @@ def plan_steering(
     contrasts: Sequence[ContrastKind] | None = None,
     heads: int | None = None,
     tokens: SteeredTokens | None = None,
+    strengths: Sequence[float] | None = None,
 ) -> SteeringPlan:
     """What goes together, where it is not said.
 
@@ -75,13 +78,17 @@ def plan_steering(
             to read levels at.
         heads: How many are steered.
         tokens: Which are steered.
+        strengths: The grid.
     """
     if contrasts is None:
         contrasts = ("levels",) if levels_can_be_read(model) else ITEM_CONTRASTS
     of_levels = set(contrasts) == {"levels"}
     if heads is None and of_levels:
         heads = sites.heads * len(sites.layers)
-    return SteeringPlan(tuple(contrasts), heads, tokens or ("all" if of_levels else "answer"))
+    if strengths is None:
+        strengths = LEVEL_STRENGTHS if of_levels else STRENGTHS
+    tokens = tokens or ("all" if of_levels else "answer")
+    return SteeringPlan(tuple(contrasts), heads, tokens, tuple(strengths))
 
 
 def fit_pas(
@@ -92,7 +99,7 @@ def fit_pas(
     contrasts: Sequence[ContrastKind] | None = None,
     templates: Sequence[str] = ("letters",),
     heads: int | None = None,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Sequence[float] | None = None,
     tokens: SteeredTokens | None = None,
     prompt: str = "",
     seed: int = 0,
@@ -105,7 +112,7 @@ def fit_pas(
         persona: A person, or trait levels.
         items: Numbers of the items to fit on; see `fitting_answers` for the default.
         contrasts: Kinds of contrast that directions are made of; see `plan_steering` for the
-            defaults of these, of the heads and of the tokens.
+            defaults of these, of heads, strengths and tokens.
         templates: Question templates, of contrasts and of the items asked for the strength.
         heads: How many are steered.
         strengths: The grid; a single value is taken as it is.
@@ -121,7 +128,7 @@ def fit_pas(
     """
     answers = fitting_answers(persona, items)
     sites = model_sites(model.model)
-    steered = plan_steering(model, sites, contrasts, heads, tokens)
+    steered = plan_steering(model, sites, contrasts, heads, tokens, strengths)
     activations = capture_contrasts(
         model,
         answers.inventory,
@@ -147,7 +154,7 @@ def fit_pas(
         folds=folds,
         response=asked,
         heads=steered.heads,
-        strengths=strengths,
+        strengths=steered.strengths,
         scale=answers.scale,
         unaligned=unaligned,
     )
@@ -168,7 +175,7 @@ def fit_pas(
         fit={
             **fit_record(answers, activations),
             "skill": float(fit.people.skill[0]),
-            "strengths_tried": list(strengths),
+            "strengths_tried": list(steered.strengths),
             "folds": _FOLDS,
             "seed": seed,
             "templates": list(templates),

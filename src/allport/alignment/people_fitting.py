@@ -26,7 +26,7 @@ from allport.alignment.population import Engine, fit_population, probe_displacem
 from allport.alignment.population_store import PopulationStore, open_population, write_population
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import SteeredTokens
-from allport.alignment.strength import STRENGTHS, ExpectedLiteral, stratified_folds
+from allport.alignment.strength import ExpectedLiteral, stratified_folds
 from allport.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def align_people(
     contrasts: Sequence[ContrastKind] | None = None,
     templates: Sequence[str] = ("letters",),
     heads: int | None = None,
-    strengths: Sequence[float] = STRENGTHS,
+    strengths: Sequence[float] | None = None,
     tokens: SteeredTokens | None = None,
     foretell: bool | None = None,
     probes: int = _PROBES,
@@ -66,7 +66,7 @@ def align_people(
         folder: Of the store.
         items: Items to fit on; see `fitting_answers` for the default.
         contrasts: Kinds of contrast that directions are made of; see `pas.plan_steering` for the
-            defaults of these, of the heads and of the tokens.
+            defaults of these, of heads, strengths and tokens.
         templates: Question templates.
         heads: How many are steered for each person.
         strengths: The grid; a single value is everyone's strength.
@@ -97,7 +97,7 @@ def align_people(
     if probes < 3:
         raise UsageError(f"{probes} probes tell nothing about a model; give 3 or more.")
     sites = model_sites(model.model)
-    steered = plan_steering(model, sites, contrasts, heads, tokens)
+    steered = plan_steering(model, sites, contrasts, heads, tokens, strengths)
     start = time.perf_counter()
     activations = capture_contrasts(
         model, inventory, numbers, kinds=steered.contrasts, templates=templates, cache=cache
@@ -112,11 +112,11 @@ def align_people(
     # What is the same of everyone, whichever way they are fitted.
     common: dict[str, Any] = {
         "heads": steered.heads,
-        "strengths": strengths,
+        "strengths": steered.strengths,
         "scale": scale,
         "unaligned": unaligned,
     }
-    if len(strengths) > 1:
+    if len(steered.strengths) > 1:
         response = asked
         many = len(people) > _MOST_ASKED or engine == "ray"
         if many if foretell is None else foretell:
@@ -146,7 +146,7 @@ def align_people(
         "items": list(numbers),
         "contrasts": list(activations.contrasts),
         "templates": list(templates),
-        "strengths_tried": list(strengths),
+        "strengths_tried": list(steered.strengths),
         "answers_foretold": None if calibration is None else calibration.r_squared,
         "seed": seed,
         "people": people.name,
