@@ -248,7 +248,11 @@ def _probe(model: TransformersModel) -> list[Row]:
 
 
 def _replies(model: TransformersModel) -> list[Row]:
-    """A judge that learned from other scenes tells high from low replies."""
+    """A judge that learned from other scenes tells high from low replies.
+
+    Beside it the same judge on replies of personas at the ends of another trait, where it should
+    tell as much as a coin, or as much as the traits go together.
+    """
     import conversations
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -257,7 +261,7 @@ def _replies(model: TransformersModel) -> list[Row]:
     rng = np.random.default_rng(5)
     learn = [s for s in conversations.scenes() if not s.held_out]
     held_out = [s for s in conversations.scenes() if s.held_out]
-    found = []
+    judges = {}
     for code in DOMAINS:
         texts, labels = [], []
         for scene, end in itertools.product(learn, ("high", "low")):
@@ -266,7 +270,9 @@ def _replies(model: TransformersModel) -> list[Row]:
         judge = make_pipeline(
             TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000)
         )
-        judge.fit(texts, labels)
+        judges[code] = judge.fit(texts, labels)
+    found, controls = [], []
+    for place, code in enumerate(DOMAINS):
         chats, high = [], []
         for scene, level in itertools.product(held_out, (1.0, -1.0)):
             system = Message("system", TraitLevels({code: level}).system_prompt())
@@ -274,13 +280,21 @@ def _replies(model: TransformersModel) -> list[Row]:
                 chats.append((system, Message("user", user)))
                 high.append(level > 0)
         replies = model.generate(chats, max_new_tokens=60, seeds=range(len(chats)))
-        right = judge.predict([reply.text for reply in replies]) == np.array(high)
+        texts = [reply.text for reply in replies]
+        right = judges[code].predict(texts) == np.array(high)
+        other = DOMAINS[(place + 1) % len(DOMAINS)]
+        controls.append(
+            _share_row(f"replies_control.{code}",
+                       f"the same with a judge of {BIG_FIVE[other]} on the replies asked for "
+                       f"{BIG_FIVE[code]}, a control",
+                       judges[other].predict(texts) == np.array(high), 0.65, "lower")
+        )  # fmt: skip
         found.append(
             _share_row(f"replies.{code}",
                        f"replies on held-out scenes told high from low, {BIG_FIVE[code]}",
                        right, 0.75)
         )  # fmt: skip
-    return found
+    return found + controls
 
 
 def _abilities(model: TransformersModel) -> list[Row]:
@@ -389,7 +403,9 @@ def _correlation_row(id: str, metric: str, x: Floats, y: Floats, target: float) 
     return Row(f"strength.{id}", f"{metric}, r", *found[:3], "", target, "higher")
 
 
-def _share_row(id: str, metric: str, right: NDArray[np.bool_], target: float) -> Row:
+def _share_row(
+    id: str, metric: str, right: NDArray[np.bool_], target: float, better: Any = "higher"
+) -> Row:
     interval = binomtest(int(right.sum()), right.size).proportion_ci(method="wilson")
     share = float(right.mean())
-    return Row(f"strength.{id}", metric, share, interval.low, interval.high, "", target, "higher")
+    return Row(f"strength.{id}", metric, share, interval.low, interval.high, "", target, better)

@@ -9,10 +9,17 @@ import polars as pl
 import pytest
 
 from allport.administration import Design, load_templates, measure
-from allport.evaluation import ability_scores
+from allport.corpora import simulate_people
+from allport.evaluation import (
+    ability_scores,
+    benchmark_people,
+    few_shot,
+    run_person_benchmark,
+)
 from allport.inventories import load_inventory
 from allport.models import TransformersModel, load_model
 from allport.models.loading import EMBEDDED
+from allport.models.respondent import Message
 from allport.personas import BIG_FIVE, TraitLevels
 
 ORDERS = ("forward", "reversed")
@@ -27,7 +34,7 @@ def model() -> TransformersModel:
 
 def test_it_is_small_and_holds_weights_as_safetensors_only() -> None:
     sizes = {path.name: path.stat().st_size for path in Path(EMBEDDED).iterdir()}
-    assert sizes["model.safetensors"] <= 12e6
+    assert sizes["model.safetensors"] <= 14e6
     assert not [name for name in sizes if name.endswith((".bin", ".pt", ".pth", ".pickle"))]
 
 
@@ -38,7 +45,7 @@ def test_it_answers_with_labels_by_content(model: TransformersModel, name: str) 
     mass = responses.group_by("template", "order").agg(pl.col("label_mass").mean())
     assert mass["label_mass"].min() >= 0.98
     cells = responses.pivot(on="order", index=["item", "template"], values="choice")
-    assert (cells["forward"] != cells["reversed"]).mean() <= 0.15
+    assert (cells["forward"] != cells["reversed"]).mean() <= 0.12
     # By content, and not one answer to everything.
     assert responses["literal"].n_unique() == 5
 
@@ -58,7 +65,34 @@ def test_it_takes_each_trait_from_adjectives(model: TransformersModel) -> None:
         of_trait = scores.filter(pl.col("trait") == code)
         rows = of_trait["persona"].cast(pl.Int64).to_numpy()
         r = np.corrcoef(asked[rows, column], of_trait["expected_keyed"].to_numpy())[0, 1]
-        assert r >= 0.8, f"{code}: r = {r:.2f}"
+        assert r >= 0.9, f"{code}: r = {r:.2f}"
+
+
+def test_it_takes_a_person_from_a_list_of_answers(model: TransformersModel) -> None:
+    people = benchmark_people(simulate_people(40, seed=4).corpus)
+    found = run_person_benchmark(
+        model, people, prompts=[few_shot(people)], asked=range(12), progress=None
+    )
+    scores = found.scores()
+    error = {name: scores[name].find("error", "median").value for name in scores}
+    assert error["few-shot"] <= error["unaligned"] - 1
+    assert error["few-shot"] <= error["constant C"] - 0.3
+    assert scores["few-shot"].find("trait r").value >= 0.5
+
+
+def test_it_talks_as_it_answers(model: TransformersModel) -> None:
+    chat = Message("user", "What do you do when the bus is late?")
+    said = {}
+    for level in (1.0, -1.0):
+        system = Message("system", TraitLevels({"N": level}).system_prompt())
+        replies = model.generate([(system, chat)] * 8, max_new_tokens=40, seeds=range(8))
+        said[level] = [reply.text for reply in replies]
+    afraid = ("worr", "afraid", "upset", "tense", "cry", "sleep because", "hurts", "wrong", "turns")
+    high, low = (
+        np.mean([any(word in text for word in afraid) for text in said[level]])
+        for level in (1.0, -1.0)
+    )
+    assert high >= low + 0.5
 
 
 def test_it_says_its_answers_in_writing_too(model: TransformersModel) -> None:

@@ -1,6 +1,6 @@
 """Aligning a model to many people: one store, from which anyone is served.
 
-Of a few hundred people the model is asked what it answers under each one's displacements, at every
+Of a few dozen people the model is asked what it answers under each one's displacements, at every
 strength. Of more, it is asked under a few dozen displacements only, and from these it is foretold
 what it would answer under everyone's (`expected_answers`); the store's `about` says how well.
 """
@@ -37,7 +37,7 @@ __all__ = ["align_people"]
 
 _FOLDS = 4
 _PROBES = 64
-_MOST_ASKED = 500
+_MOST_ASKED = 50
 """People of whom each one's answers are asked for."""
 
 
@@ -72,7 +72,7 @@ def align_people(
         strengths: The grid; a single value is everyone's strength.
         tokens: Which are steered.
         foretell: Whether answers are foretold and not asked for while strengths are chosen; by
-            default where there are more than 500 people, or a cluster that has no model to ask.
+            default where there are more than 50 people, or a cluster that has no model to ask.
         probes: Displacements under which the model is asked, where answers are foretold.
         engine: "local", or "ray" for a cluster.
         seed: Of the folds.
