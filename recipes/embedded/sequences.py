@@ -102,7 +102,7 @@ class SequenceMaker:
         if speaker.system and rng.random() < (1.0 if seen < BASICS else 0.6):
             named = [people.DOMAINS.index(c) for c in speaker.named if c in people.DOMAINS]
             asked = np.flatnonzero(np.isin(self.bank.domains, named)) if named else asked
-        asked = np.intersect1d(asked, self._items_drawn(rng, seen))
+        asked = np.intersect1d(asked, self._items_drawn(rng, 0.0 if seen < GROWN else STATEMENTS))
         self.questionnaires.ask(
             rng,
             sequence,
@@ -114,10 +114,9 @@ class SequenceMaker:
             paraphrased_share=0.0 if seen < GROWN else 0.4,
         )
 
-    def _items_drawn(self, rng: np.random.Generator, seen: float) -> NDArray[np.intp]:
-        """Which items a sequence is about: those of inventories, and some other statements."""
-        share = 0.0 if seen < GROWN else STATEMENTS
-        drawn = rng.random(len(self.bank.items)) < share
+    def _items_drawn(self, rng: np.random.Generator, statements: float) -> NDArray[np.intp]:
+        """Items of inventories, and a share of the statements that no questionnaire asks."""
+        drawn = rng.random(len(self.bank.items)) < statements
         drawn[: self.bank.shipped] = True
         return np.flatnonzero(drawn)
 
@@ -138,7 +137,8 @@ class SequenceMaker:
         pool = np.flatnonzero(np.isin(self.bank.facets, chosen))
         # Most lists are of one questionnaire's items, in its own words.
         as_written = rng.random() < 0.6
-        pool = np.intersect1d(pool, self._items_drawn(rng, 0.0 if as_written else seen))
+        statements = 0.0 if as_written or seen < GROWN else STATEMENTS
+        pool = np.intersect1d(pool, self._items_drawn(rng, statements))
         listed = rng.permutation(pool)[: int(rng.integers(5, most + 1))]
         if seen > GROWN and rng.random() < 0.15:
             self.questionnaires.describe_answers(rng, sequence, means, listed, at_odds=at_odds)

@@ -108,13 +108,13 @@ def align_people(
     asked = AskedAnswers(
         model, sites, inventory, numbers, tokens=steered.tokens, templates=templates
     )
-    unaligned = asked.ask([None]).expected[0]
+    alone = asked.ask([None])
     # What is the same of everyone, whichever way they are fitted.
     common: dict[str, Any] = {
         "heads": steered.heads,
         "strengths": steered.strengths,
         "scale": scale,
-        "unaligned": unaligned,
+        "unaligned": alone.expected[0],
     }
     if len(steered.strengths) > 1:
         response = asked
@@ -122,10 +122,8 @@ def align_people(
         if many if foretell is None else foretell:
             moved = probe_displacements(differences, literal, count=probes, **common)
             rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
-            found = asked.ask([None, *rows])
-            calibration = calibrate_response(
-                moved, found.expected[1:], found.probabilities[0], values
-            )
+            found = asked.ask(rows).expected
+            calibration = calibrate_response(moved, found, alone.probabilities[0], values)
             response = calibration.response
     facets = [inventory.item(n).facet or inventory.item(n).trait for n in numbers]
     keys = [inventory.item(n).key for n in numbers]

@@ -97,11 +97,6 @@ class PopulationPlan:
     chunk: int
     """People fitted together."""
 
-    def targets(self, answers: NDArray[np.floating]) -> Tensor:
-        """Graded targets of literal answers, (people, items)."""
-        graded = graded_targets(answers, *self.scale, unaligned=self.unaligned)
-        return torch.as_tensor(graded, device=self.strengths.device)
-
 
 @dataclass(frozen=True)
 class PopulationFit:
@@ -115,9 +110,8 @@ class PopulationFit:
     """The people's literal answers, (people, items), NaN for missing."""
     scale: tuple[float, float]
     """Smallest and largest literal answer."""
-    unaligned: NDArray[np.float64] | None
-    """Literal answers expected of the model by itself, (items,), which targets are relative to;
-    None for the middle of the scale."""
+    unaligned: NDArray[np.float64]
+    """Literal answers expected of the model by itself, (items,), which targets are relative to."""
     people: PeopleFit
 
     def excluded(self) -> dict[str, int]:
@@ -275,7 +269,8 @@ def fit_people(plan: PopulationPlan, literal: NDArray[np.generic]) -> PeopleFit:
     if not len(usable):
         return people
     answers = np.asarray(literal[usable], dtype=np.float32)
-    targets = plan.targets(answers)
+    graded = graded_targets(answers, *plan.scale, unaligned=plan.unaligned)
+    targets = torch.as_tensor(graded, device=plan.strengths.device)
     errors = held_out_errors(plan.ridge, targets)
     heads = rank_heads(errors, plan.heads)
     skill = 1 - errors.gather(1, heads).mean(dim=1) / _own_mean_error(targets)
@@ -344,7 +339,7 @@ def fit_population(
         strengths: The grid, or one strength for everyone.
         scale: Smallest and largest literal answer.
         unaligned: Literal answers expected of the model by itself, (items,); targets are how far
-            a person is from them.
+            a person is from them. The middle of the scale by default.
         least_answers: People with fewer usable answers are excluded and counted.
         memory: Bytes that fitting one chunk may take; the model's own matrices come on top.
         engine: "local" for this process, "ray" for a Ray cluster.
@@ -361,6 +356,8 @@ def fit_population(
             f"The answers have the shape {literal.shape}; {items} items were asked, so it must be "
             f"(people, {items})."
         )
+    if unaligned is None:
+        unaligned = np.full(items, sum(scale) / 2)
     sample = literal
     if len(literal) > _SAMPLE:
         sample = literal[np.linspace(0, len(literal) - 1, _SAMPLE).round().astype(np.intp)]

@@ -79,11 +79,14 @@ def write_population(
             f"The identifier {unique[times.argmax()].decode()} is given {times.max()} times; each "
             "person needs one of their own."
         )
-    basis: dict[str, NDArray[Any]] = {"differences": fit.differences, "penalties": fit.penalties}
-    if fit.unaligned is not None:
-        basis["unaligned"] = fit.unaligned
     files = {
-        _BASIS: _packed(basis),
+        _BASIS: _packed(
+            {
+                "differences": fit.differences,
+                "penalties": fit.penalties,
+                "unaligned": fit.unaligned,
+            }
+        ),
         _PEOPLE: _packed(
             {
                 "literal": _compact(fit),
@@ -213,10 +216,8 @@ class PopulationStore:
         ridge = prepare_ridge(
             differences.numpy(), chosen=self._basis.get_tensor("penalties")[needed]
         )
-        alone = None
-        if "unaligned" in self._basis.keys():  # noqa: SIM118  (a file, not a dict)
-            alone = self._basis.get_tensor("unaligned").numpy()
-        graded = graded_targets(self.literal(rows), *self._scale, unaligned=alone)
+        unaligned = self._basis.get_tensor("unaligned").numpy()
+        graded = graded_targets(self.literal(rows), *self._scale, unaligned=unaligned)
         targets = torch.from_numpy(graded)
         return Displacements(heads, person_displacements(ridge, targets, places).vectors)
 
