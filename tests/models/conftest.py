@@ -134,7 +134,7 @@ def tiny_model(tokenizer: Any) -> Callable[[str], Any]:
     def make(name: str) -> Any:
         if name not in made:
             kind, fields = configurations[name]
-            torch.manual_seed(len(made))
+            torch.manual_seed(list(configurations).index(name))  # whichever is made first
             config = getattr(transformers, kind)(**fields)
             made[name] = transformers.AutoModelForCausalLM.from_config(config).eval()
         return made[name]
