@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.planted_situations import situation_bank
 
 from allport.administration import (
     ADAPTIVE_RESULT,
@@ -20,7 +21,7 @@ from allport.administration import (
 )
 from allport.administration.bank_calibration import asking_of, item_shares
 from allport.errors import ResponsesError, RunError, UsageError
-from allport.inventories.inventory import Inventory, Item, Option, Trait
+from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 from allport.personas import TraitLevels
@@ -30,33 +31,7 @@ DESIGN = Design(templates=("advice-after",))
 CONDITIONS = 4
 
 
-def _bank() -> Inventory:
-    """Two traits of eight statements with five situations each."""
-    items = [
-        Item(
-            number=number,
-            text=f"Case {number} happens. What now?",
-            question="What now?",
-            trait="A" if number <= 40 else "Mach",
-            cluster=f"statement {number // 5 if number % 5 else number // 5 - 1}",
-            options=tuple(
-                Option(text=f"Do {k} in {number}", value=1.0 if k < 2 else 0.0) for k in range(4)
-            ),
-        )
-        for number in range(1, 81)
-    ]
-    return Inventory(
-        name="cases",
-        title="Cases",
-        version="1",
-        traits=(Trait(code="A", name="Agreeableness"), Trait(code="Mach", name="M")),
-        items=tuple(items),
-        licence="none",
-        source="none",
-    )
-
-
-BANK = _bank()
+BANK = situation_bank({"A": 8, "Mach": 8}, situations=5)
 
 
 def _calibration(bank: Inventory = BANK) -> BankCalibration:

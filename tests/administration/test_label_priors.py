@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.planted_situations import situation_bank
 
 from allport.administration import Design, measure, plan, read_run, situation_scores
 from allport.administration.label_priors import (
@@ -19,7 +20,7 @@ from allport.administration.label_priors import (
 )
 from allport.administration.run_store import read_stored
 from allport.errors import UsageError
-from allport.inventories import Inventory, Item, Option, Trait
+from allport.inventories import Inventory
 from allport.models.respondent import Question, Response
 from allport.models.scripted import ScriptedRespondent
 
@@ -31,22 +32,7 @@ Answer = Callable[[Question], "list[float] | None"]
 
 @pytest.fixture(scope="module")
 def bank() -> Inventory:
-    """Situations whose first two options speak for the trait."""
-    options = tuple(
-        Option(text=f"Advice {place}", value=value) for place, value in enumerate((1, 1, 0, 0))
-    )
-    return Inventory(
-        name="bank",
-        title="Bank",
-        version="1",
-        traits=(Trait(code="A", name="Agreeableness"),),
-        items=tuple(
-            Item(number=number, text=f"Situation {number}.", trait="A", options=options)
-            for number in range(1, ITEMS + 1)
-        ),
-        licence="test",
-        source="test",
-    )
+    return situation_bank({"A": ITEMS})
 
 
 def answering(bias: np.ndarray[Any, Any], refuses: bool = False) -> Answer:

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 import pytest
+from tests.planted_situations import situation_bank
 
 from allport.administration import Design, measure, profile
-from allport.inventories import Inventory, Item, Option, Trait
+from allport.inventories import Inventory
 from allport.models.respondent import Question
 from allport.models.scripted import Script, ScriptedRespondent
 from allport.reporting import run_content
@@ -21,26 +22,7 @@ BIAS = np.array([1.5, 0.3, -0.6, -1.2])
 @pytest.fixture(scope="module")
 def bank() -> Inventory:
     """Two traits of six situations each."""
-    options = tuple(
-        Option(text=f"Advice {place}", value=value) for place, value in enumerate((1, 1, 0, 0))
-    )
-    return Inventory(
-        name="bank",
-        title="Bank",
-        version="1",
-        traits=(Trait(code="A", name="Agreeableness"), Trait(code="E", name="Extraversion")),
-        items=tuple(
-            Item(
-                number=number,
-                text=f"Situation {number}.",
-                trait="AE"[number % 2],
-                options=options,
-            )
-            for number in range(1, ITEMS + 1)
-        ),
-        licence="test",
-        source="test",
-    )
+    return situation_bank({"A": ITEMS // 2, "E": ITEMS // 2})
 
 
 CONTENT = np.random.default_rng(3).normal(0, 1.3, (ITEMS, 4))

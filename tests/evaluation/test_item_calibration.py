@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.planted_situations import situation_bank
 
 from allport.administration import Design, item_shares, measure_adaptively, read_calibration
 from allport.errors import ResponsesError, UsageError
 from allport.evaluation import calibrate_items, calibration_personas
-from allport.inventories import Inventory, Item, Option, Trait, load_inventory
+from allport.inventories import load_inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 from allport.personas import TraitLevels
@@ -20,31 +21,7 @@ B = np.repeat(RNG.normal(0, 0.7, STATEMENTS), PER_STATEMENT) + RNG.normal(0, 0.4
 DESIGN = Design(templates=("advice-after",), orders=("0123", "2301"))
 
 
-def _bank(trait: str = "A") -> Inventory:
-    return Inventory(
-        name="cases",
-        title="Cases",
-        version="1",
-        traits=(Trait(code=trait, name="Trait"),),
-        items=tuple(
-            Item(
-                number=n + 1,
-                text=f"Case {n + 1} happens. What now?",
-                question="What now?",
-                trait=trait,
-                cluster=f"statement {n // PER_STATEMENT}",
-                options=tuple(
-                    Option(text=f"Do {k} in {n}", value=1.0 if k < 2 else 0.0) for k in range(4)
-                ),
-            )
-            for n in range(COUNT)
-        ),
-        licence="none",
-        source="none",
-    )
-
-
-BANK = _bank()
+BANK = situation_bank({"A": STATEMENTS}, PER_STATEMENT)
 PERSONAS = [
     TraitLevels({"A": level}, name=f"p{n}") for n, level in enumerate(np.linspace(-1, 1, 80))
 ]
@@ -160,7 +137,7 @@ def test_personas_cover_the_levels_of_each_trait() -> None:
 
 def test_what_cannot_be_calibrated_is_said() -> None:
     with pytest.raises(ResponsesError, match="measures X, which is none of the Big Five"):
-        calibrate_items(ScriptedRespondent(planted), _bank("X"))
+        calibrate_items(ScriptedRespondent(planted), situation_bank({"X": 1}))
     with pytest.raises(UsageError, match="asks every item under every condition"):
         calibrate_items(
             ScriptedRespondent(planted), BANK, PERSONAS, Design(DESIGN.templates, items=(1,))

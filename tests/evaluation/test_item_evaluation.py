@@ -4,47 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from tests.planted_situations import situation_bank
 
 from allport.errors import ResponsesError
 from allport.evaluation import COLUMNS, ItemEvaluation, evaluate_items, item_diversity
-from allport.inventories import Inventory, Item, Option, Trait, load_inventory
+from allport.inventories import Trait, load_inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 
-
-def bank() -> Inventory:
-    """Two traits of four statements with three situations each, and a paraphrase of each."""
-    items = []
-    for trait in ("A", "Mach"):
-        for n in range(12):
-            number = len(items) + 1
-            items.append(
-                Item(
-                    number=number,
-                    text=f"Case {number} of {trait} happens. What now?",
-                    question="What now?",
-                    trait=trait,
-                    cluster=f"{trait} {n // 3}",
-                    options=tuple(
-                        Option(text=f"Do {side} {k} in {number}", value=value)
-                        for side, value in (("good", 1), ("bad", 0))
-                        for k in (1, 2)
-                    ),
-                    forms={"paraphrase": f"Number {number} for {trait}. And now?"},
-                )
-            )
-    return Inventory(
-        name="cases",
-        title="Cases",
-        version="1",
-        traits=(Trait(code="A", name="Agreeableness"), Trait(code="Mach", name="M")),
-        items=tuple(items),
-        licence="none",
-        source="none",
-    )
-
-
-BANK = bank()
+BANK = situation_bank({"A": 4, "Mach": 4}, situations=3)
 
 
 def steady(question: Question) -> list[float]:
