@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.alignment.planted import PLANTED, SIZE, Planted
 
 from allport.alignment import (
@@ -20,6 +21,7 @@ from allport.alignment import (
     random_direction,
     sign_flipped,
 )
+from allport.alignment.displacements import Displacements
 from allport.errors import ResponsesError, UsageError
 from allport.models.transformers_model import TransformersModel
 from allport.personas import Person
@@ -71,6 +73,25 @@ def test_unseen_answers_come_nearer(planted: Planted, fitted: Alignment) -> None
     assert steered < 0.8 * plain
     assert flipped > plain
     assert steered < np.mean(random) - np.std(random)
+
+
+def test_strengths_are_asked_one_by_one_and_zero_is_the_model_itself(planted: Planted) -> None:
+    sites = model_sites(planted.model.model)
+    asked = AskedAnswers(
+        planted.model, sites, planted.inventory, range(1, 11), templates=("words",)
+    )
+    count = len(sites.layers) * sites.heads
+    vectors = torch.randn(2, count, SIZE, generator=torch.Generator().manual_seed(0))
+    moved = Displacements(torch.arange(count).expand(2, -1), vectors)
+    items = torch.tensor([3, 0, 7])
+    found = asked(moved, torch.tensor([-1.0, 0.0, 2.0]), items)
+    for person, vector in enumerate(vectors):
+        rows = [asked.row(-vector.flatten()), None, asked.row(2 * vector.flatten())]
+        each = asked.ask(rows, items.tolist()).expected
+        assert found[:, person].numpy() == pytest.approx(each, abs=1e-5)
+        assert np.abs(np.diff(each, axis=0)).max() > 1e-2
+    # Nobody is asked where nothing is added.
+    assert asked(moved, torch.zeros(1), items)[0].equal(found[1])
 
 
 def test_a_person_and_the_opposite_are_displaced_oppositely(

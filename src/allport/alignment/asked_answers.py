@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -90,10 +91,20 @@ class AskedAnswers:
         """Expected literal answers, (strengths, people, items); see `ExpectedLiteral`."""
         layers = len(self._sites.layers)
         dense = displacements.dense(layers * self._sites.heads).float()
-        scaled = strengths.float()[:, None, None] * dense
+        moved = strengths != 0
+        scaled = strengths[moved].float()[:, None, None] * dense
         rows = [self.row(vector) for vector in scaled.flatten(0, 1)]
-        found = self.ask(rows, items.tolist()).expected
-        return torch.from_numpy(found).float().view(len(strengths), len(dense), len(items))
+        alone = torch.from_numpy(self.unaligned.expected[0]).float()[items]
+        found = alone.expand(len(strengths), len(dense), len(items)).clone()
+        if rows:
+            asked = torch.from_numpy(self.ask(rows, items.tolist()).expected).float()
+            found[moved] = asked.view(-1, len(dense), len(items))
+        return found
+
+    @cached_property
+    def unaligned(self) -> AskedDistributions:
+        """What the model answers by itself, one row of all items; asked for once."""
+        return self.ask([None])
 
     def ask(
         self, rows: Sequence[RowDisplacement | None], items: Sequence[int] | None = None

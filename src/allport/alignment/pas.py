@@ -146,7 +146,7 @@ def fit_pas(
         prompt=prompt,
         templates=templates,
     )
-    unaligned = asked.ask([None]).expected[0]
+    unaligned = asked.unaligned.expected[0]
     folds = stratified_folds(answers.facets, answers.keys, _FOLDS, seed)
     fit = fit_population(
         activations.head_differences,

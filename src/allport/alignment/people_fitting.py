@@ -108,7 +108,7 @@ def align_people(
     asked = AskedAnswers(
         model, sites, inventory, numbers, tokens=steered.tokens, templates=templates
     )
-    alone = asked.ask([None])
+    alone = asked.unaligned
     # What is the same of everyone, whichever way they are fitted.
     common: dict[str, Any] = {
         "heads": steered.heads,

@@ -33,7 +33,7 @@ __all__ = [
 
 STRENGTHS = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Strengths tried, in standard deviations of a head's differences along the person's direction."""
-LEVEL_STRENGTHS = (-0.5, -0.35, -0.25, -0.125, 0.0, 0.125, 0.25, 0.35, 0.5)
+LEVEL_STRENGTHS = (-0.5, -0.25, -0.125, 0.0, 0.125, 0.25, 0.5)
 """The same where differences are between the far ends of traits, which nearly nobody is at, and all
 heads are steered: more than this bends answers in ways that no longer turn with the sign."""
 
