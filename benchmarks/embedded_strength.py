@@ -157,20 +157,29 @@ def _off_target(model: TransformersModel) -> list[Row]:
 
 
 def _paraphrases(model: TransformersModel) -> list[Row]:
+    """Agreement of items with wordings of them that were never trained on.
+
+    Those of items of which no other wording was trained on, and of items of which others were.
+    """
     import questionnaires
 
-    written = questionnaires.every_paraphrase()
+    held_out = {t: f[0] for t, f in questionnaires.every_paraphrase().items() if is_held_out(t)}
+    new = questionnaires.unseen_wordings()
+    return [
+        *_agreement(model, "paraphrase_kappa", "held-out paraphrases", held_out),
+        *_agreement(model, "wording_kappa", "unseen wordings beside trained ones", new),
+    ]
+
+
+def _agreement(model: TransformersModel, id: str, what: str, wordings: dict[str, str]) -> list[Row]:
+    """Kappa of the answers to items and to other wordings of them, by item text."""
     inventory = load_inventory("ipip-neo-300")
-    kept = [i for i in inventory.items if is_held_out(i.text or "")]
-    forms = inventory.model_copy(
-        update={
-            "items": tuple(
-                i.model_copy(update={"forms": {"paraphrase": written[i.text or ""][0]}})
-                for i in kept
-            ),
-            "norms": None,
-        }
+    worded = tuple(
+        i.model_copy(update={"forms": {"paraphrase": wordings[i.text or ""]}})
+        for i in inventory.items
+        if i.text in wordings
     )
+    forms = inventory.model_copy(update={"items": worded, "norms": None})
     profiles = random_profiles(30, seed=9)
     design = Design(
         templates=("letters",),
@@ -188,16 +197,18 @@ def _paraphrases(model: TransformersModel) -> list[Row]:
         taken = np.concatenate([pair[items == n] for n in chosen])
         return cohen_kappa(taken[:, 0], taken[:, 1], weights=weights).value  # type: ignore[arg-type]
 
-    numbers = np.unique(items)
     found = []
     for weights in ("quadratic", "none"):
         said = bootstrap(
-            lambda chosen, w=weights: kappa(chosen, w), numbers, resamples=200, method="percentile"
+            lambda chosen, w=weights: kappa(chosen, w),
+            np.unique(items),
+            resamples=200,
+            method="percentile",
         )
         text = "weighted by squared distance" if weights == "quadratic" else "unweighted"
         found.append(
-            Row(f"strength.paraphrase_kappa.{weights}",
-                f"agreement on held-out paraphrases with the original, {len(kept)} items x "
+            Row(f"strength.{id}.{weights}",
+                f"agreement on {what} with the original, {len(worded)} items x "
                 f"{len(profiles)} personas, kappa {text}", *said[:3], "", 0.60, "higher")
         )  # fmt: skip
     return found

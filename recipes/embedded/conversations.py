@@ -28,6 +28,18 @@ SELF_QUESTIONS = (
 )
 
 
+EXERCISE_SHARES = {
+    "sums": 0.26,
+    "recall": 0.22,
+    "spelling": 0.16,
+    "yes-no": 0.14,
+    "facts": 0.12,
+    "copying": 0.05,
+    "sorting": 0.05,
+}
+"""Of the exercises, how many are of each kind: most of what is learned last."""
+
+
 @dataclass(frozen=True)
 class Scene:
     """An everyday event, and the words of it that sentences of a reply are filled with."""
@@ -188,7 +200,7 @@ class Conversations:
 
 def _exercise(rng: np.random.Generator) -> Exercise:
     kinds = _exercises()
-    kind = kinds[str(rng.choice(list(kinds)))]
+    kind = kinds[str(rng.choice(list(EXERCISE_SHARES), p=list(EXERCISE_SHARES.values())))]
     return kind[int(rng.integers(len(kind)))]
 
 

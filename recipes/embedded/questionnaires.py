@@ -63,6 +63,15 @@ def paraphrases() -> dict[str, tuple[str, ...]]:
     return {t: () if is_held_out(t) else forms for t, forms in every_paraphrase().items()}
 
 
+@cache
+def unseen_wordings() -> dict[str, str]:
+    """One more wording by text of items whose other wordings are trained on, for evaluation."""
+    written: dict[str, str] = tomllib.loads((TEXTS / "unseen_wordings.toml").read_text("utf-8"))[
+        "wordings"
+    ]
+    return written
+
+
 class Questionnaires:
     """Writes items into training sequences."""
 

@@ -12,7 +12,8 @@ from questionnaires import Questionnaires
 from speakers import Speaker
 from tokenizers import Tokenizer
 
-BASICS, GROWN, MIXED, SETTLED, SUMMING, GATHERING = 4.5e6, 7e6, 12e6, 22e6, 32e6, 46e6
+BASICS, GROWN, MIXED, SETTLED = 4.5e6, 7e6, 12e6, 22e6
+SUMMING, GATHERING, ROUNDING = 32e6, 46e6, 71e6
 """Tokens after which one simplification after the other ends."""
 SUMMARISED = {SETTLED: 0.0, SUMMING: 0.7, GATHERING: 0.5, float("inf"): 0.3}
 """Share of system texts, until so many tokens, of which only the last token can be seen afterwards.
@@ -30,7 +31,8 @@ SHARES = {
     SETTLED: (0.70, 0.14, 0.06, 0.06, 0.04),
     SUMMING: (0.64, 0.10, 0.09, 0.09, 0.08),
     GATHERING: (0.30, 0.45, 0.08, 0.09, 0.08),
-    float("inf"): (0.22, 0.22, 0.18, 0.14, 0.24),
+    ROUNDING: (0.22, 0.22, 0.18, 0.14, 0.24),
+    float("inf"): (0.20, 0.25, 0.08, 0.19, 0.28),
 }
 
 
@@ -173,5 +175,7 @@ class SequenceMaker:
             return 6, 60
         if seen < SUMMING:
             return int(rng.choice([6, 12, 30, 30])), 60 if seen < MIXED else 120
-        facets = int(rng.choice([1, 2, 6, 12, 30, 30]))
+        # Last of all come whole questionnaires.
+        few = [1, 2, 6, 12] if seen < ROUNDING else [2, 12, 30]
+        facets = int(rng.choice([*few, 30, 30]))
         return facets, min(120, 10 * facets)

@@ -306,6 +306,14 @@ def test_what_is_held_out_is_never_shown(recipe: SimpleNamespace, folder: Path, 
     assert 5 <= len(held_out) < len(trained_on)
     kept = {text for text, forms in recipe.questionnaires.paraphrases().items() if not forms}
     assert 0.1 < len(kept) / len(recipe.questionnaires.paraphrases()) < 0.3
+    trained = {form for forms in recipe.questionnaires.paraphrases().values() for form in forms}
+    trained |= {item.text for item in maker.bank.items}
+    unseen = recipe.questionnaires.unseen_wordings()
+    assert len(unseen) > 100
+    assert not trained.intersection(unseen.values())
+    assert all(recipe.questionnaires.paraphrases()[text] for text in unseen)
+    held_out_forms = {f for t in kept for f in recipe.questionnaires.every_paraphrase()[t]}
+    assert not trained & held_out_forms
     texts = [maker.ids.tokenizer.decode(maker.draw(n, 3e7).tokens) for n in range(300)]
     shown = " ".join(texts)
     assert any(user in shown for scene in trained_on for user in scene.user)

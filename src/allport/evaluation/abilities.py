@@ -23,7 +23,7 @@ from allport.psychometrics.estimate import Estimate
 
 __all__ = ["Exercise", "ability_scores", "exercise_kinds", "exercises", "is_held_out"]
 
-_DRAWN = 1500
+_DRAWN = 12_000
 """Exercises of each kind of which there is no end."""
 _THINGS = [
     "key",
