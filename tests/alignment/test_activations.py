@@ -17,7 +17,7 @@ from allport.errors import InventoryError, ModelError, UsageError
 from allport.inventories import load_inventory
 from allport.models.respondent import Message
 from allport.models.transformers_model import TransformersModel
-from allport.personas import TraitLevels
+from allport.personas import Person, TraitLevels
 
 SHORT = load_inventory("mini-ipip-20")
 NUMBERS = SHORT.numbers[:4]
@@ -106,6 +106,28 @@ def test_a_contrast_of_levels_goes_toward_the_key() -> None:
         assert disagree.behind_system
 
 
+def test_a_contrast_of_facets_answers_the_whole_facet_toward_the_key() -> None:
+    [contrast] = contrasts_of(("facets",))
+    inventory = load_inventory("ipip-neo-120")
+    for key in (1, -1):
+        item = next(item for item in inventory.items if item.facet == "E2" and item.key == key)
+        fitted_on = [other for other in inventory.items if other.number <= 60]
+        [agree], [disagree] = contrast_prompts(contrast, inventory, item, items=fitted_on)
+        same = [other for other in fitted_on if other.facet == "E2"]
+        assert 1 <= len(same) < 4
+        for side, sign in ((agree, key), (disagree, -key)):
+            said = {o.number: 5.0 if o.key == sign else 1.0 for o in same}
+            assert side.messages[0].content == Person("p", inventory, said).system_prompt()
+            assert side.behind_system
+
+
+def test_items_without_facets_are_contrasted_by_trait() -> None:
+    [contrast] = contrasts_of(("facets",))
+    item = next(item for item in SHORT.items if item.trait == "E")
+    [agree], _ = contrast_prompts(contrast, SHORT, item, items=SHORT.items)
+    assert agree.messages[0].content.count(": Very") == 4
+
+
 def test_levels_are_read_between_system_and_user(tiny_model: Any, tokenizer: Any) -> None:
     model = TransformersModel(tiny_model("llama"), tokenizer)
     prompt = ContrastPrompt((Message("system", "I am calm."),), behind_system=True)
@@ -122,7 +144,7 @@ def test_levels_are_read_between_system_and_user(tiny_model: Any, tokenizer: Any
 
 def test_probes_are_of_all_traits_and_both_keys() -> None:
     inventory = load_inventory("ipip-neo-120")
-    probes = _probes(inventory, inventory.numbers)
+    probes = _probes(inventory.items)
     assert Counter(probe.trait for probe in probes) == dict.fromkeys("NEOAC", 2)
     assert {probe.key for probe in probes} == {1, -1}
 

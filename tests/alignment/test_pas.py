@@ -10,6 +10,7 @@ import torch
 from tests.alignment.planted import PLANTED, SIZE, Planted
 
 from allport.alignment import (
+    FACET_STRENGTHS,
     LEVEL_STRENGTHS,
     STRENGTHS,
     Alignment,
@@ -155,16 +156,18 @@ def test_the_fit_is_on_record_and_repeatable(planted: Planted, fitted: Alignment
     assert fitted.name == "ann"
 
 
-def test_levels_go_with_all_heads_and_all_tokens() -> None:
+def test_descriptions_go_with_all_heads_and_all_tokens() -> None:
     from allport.models import load_model
 
     model = load_model("embedded")
     assert isinstance(model, TransformersModel)
     sites = model_sites(model.model)
     every = len(sites.layers) * sites.heads
-    assert plan_steering(model, sites) == (("levels",), every, "all", LEVEL_STRENGTHS)
+    assert plan_steering(model, sites) == (("facets",), every, "all", FACET_STRENGTHS)
+    levels = plan_steering(model, sites, contrasts=("levels",))
+    assert levels == (("levels",), every, "all", LEVEL_STRENGTHS)
     some = plan_steering(model, sites, heads=3, tokens="answer", strengths=[1.0])
-    assert some == (("levels",), 3, "answer", (1.0,))
+    assert some == (("facets",), 3, "answer", (1.0,))
     items = plan_steering(model, sites, contrasts=("options",))
     assert items == (("options",), None, "answer", STRENGTHS)
 

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     )
     from allport.alignment.steering import Steerer
     from allport.alignment.strength import (
+        FACET_STRENGTHS,
         LEVEL_STRENGTHS,
         STRENGTHS,
         choose_strength,
@@ -178,6 +179,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "steering": ("Steerer",),
     "strength": (
+        "FACET_STRENGTHS",
         "LEVEL_STRENGTHS",
         "STRENGTHS",
         "choose_strength",
@@ -192,6 +194,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "FACET_STRENGTHS",
     "LEVEL_STRENGTHS",
     "METHODS",
     "STRENGTHS",

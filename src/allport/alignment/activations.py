@@ -147,13 +147,13 @@ def _identity(
     contrasts: Sequence[Contrast],
 ) -> dict[str, Any]:
     described = model.describe()
+    items = [inventory.item(number) for number in numbers]
     words = [
         [
             [list(p) for p in side]
-            for side in contrast_prompts(c, inventory, item, _probes(inventory, numbers))
+            for side in contrast_prompts(c, inventory, items[0], _probes(items), items)
         ]
         for c in contrasts
-        for item in (inventory.item(numbers[0]),)
     ]
     return {
         "format": _FORMAT,
@@ -168,9 +168,9 @@ def _identity(
     }
 
 
-def _probes(inventory: Inventory, numbers: Sequence[int]) -> list[Item]:
+def _probes(items: Sequence[Item]) -> list[Item]:
     """Items of all traits and both keys in even shares, as far as there are any."""
-    items = sorted((inventory.item(n) for n in numbers), key=lambda i: (i.trait, i.key, i.number))
+    items = sorted(items, key=lambda i: (i.trait, i.key, i.number))
     places = np.linspace(0, len(items) - 1, min(_PROBES, len(items))).round().astype(int)
     return [items[place] for place in places]
 
@@ -182,16 +182,17 @@ def _captured(
     numbers: Sequence[int],
     contrasts: Sequence[Contrast],
 ) -> dict[str, NDArray[np.float32]]:
-    probes = _probes(inventory, numbers)
+    items = [inventory.item(number) for number in numbers]
+    probes = _probes(items)
     prompts: list[ContrastPrompt] = []
     owners: list[tuple[int, int, int]] = []
-    for place, number in enumerate(numbers):
+    for place, item in enumerate(items):
         for column, contrast in enumerate(contrasts):
-            both = contrast_prompts(contrast, inventory, inventory.item(number), probes)
+            both = contrast_prompts(contrast, inventory, item, probes, items)
             for side, some in enumerate(both):
                 prompts += some
                 owners += [(place, column, side)] * len(some)
-    # Items of one trait and key have the same levels, and so the same prompts.
+    # Items of one trait or facet and key are described alike, and have the same prompts.
     distinct = {prompt: place for place, prompt in enumerate(dict.fromkeys(prompts))}
     places = np.array([distinct[prompt] for prompt in prompts])
     read = read_at_answer(model, sites, list(distinct))
@@ -254,8 +255,8 @@ def read_at_answer(
     return found
 
 
-def levels_can_be_read(model: TransformersModel) -> bool:
-    """Whether a model's chats have a place behind the system text, where levels are read."""
+def descriptions_can_be_read(model: TransformersModel) -> bool:
+    """Whether a model's chats have a place behind the system text to read levels or facets at."""
     try:
         _behind_system(model, Message("system", "Be 1"))
     except ModelError:
@@ -277,7 +278,7 @@ def _behind_system(model: TransformersModel, system: Message) -> list[NDArray[np
     if between < 1:
         raise ModelError(
             f"The chat template of {model.name} puts nothing between a system text and the user's, "
-            'so levels cannot be read there; use the contrast "persona".'
+            'so levels and facets cannot be read there; use the contrast "persona".'
         )
     return [tokens(system, "A")[: stop - place] for place in range(between)]
 

@@ -8,10 +8,12 @@
               inaccurate; read where it then answers other items
     levels    a system text that describes somebody as extremely high or low on the item's trait,
               toward the item's key in agreeing; read behind that text, before anything is asked
+    facets    a system text in which somebody has answered all items of the item's facet at the end
+              toward the item's key in agreeing, or all at the other; read there, too
 
-The first two are read at the answer and the third at the place where an answer is due. Levels are
-read at the tokens that the chat template puts between the system text and the user's, which see all
-that was said of the person and nothing else.
+The first two are read at the answer and the third at the place where an answer is due. Levels and
+facets are read at the tokens that the chat template puts between the system text and the user's,
+which see all that was said of the person and nothing else.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from allport.personas.trait_levels import TraitLevels
 
 __all__ = [
     "CONTRASTS",
+    "DESCRIPTIONS",
     "ITEM_CONTRASTS",
     "Contrast",
     "ContrastKind",
@@ -38,11 +41,13 @@ __all__ = [
     "contrast_prompts",
 ]
 
-ContrastKind = Literal["options", "yes-no", "persona", "levels"]
+ContrastKind = Literal["options", "yes-no", "persona", "levels", "facets"]
 CONTRASTS: tuple[ContrastKind, ...] = get_args(ContrastKind)
 """Kinds of contrast, by name."""
 ITEM_CONTRASTS: tuple[ContrastKind, ...] = ("options", "yes-no")
 """Those that are read at the answer to an item."""
+DESCRIPTIONS: tuple[ContrastKind, ...] = ("levels", "facets")
+"""Those that are read behind a system text."""
 
 _ORDERS = ("forward", "reversed")
 _YES_NO = (
@@ -84,7 +89,7 @@ def contrasts_of(
     for kind in kinds:
         if kind not in CONTRASTS:
             raise UsageError(f"Unknown contrast {kind!r}; known: {', '.join(CONTRASTS)}.")
-        if kind == "levels":
+        if kind in DESCRIPTIONS:
             found.append(Contrast(kind, kind))
             continue
         if kind == "yes-no":
@@ -102,7 +107,11 @@ def contrasts_of(
 
 
 def contrast_prompts(
-    contrast: Contrast, inventory: Inventory, item: Item, probes: Sequence[Item] = ()
+    contrast: Contrast,
+    inventory: Inventory,
+    item: Item,
+    probes: Sequence[Item] = (),
+    items: Sequence[Item] = (),
 ) -> tuple[tuple[ContrastPrompt, ...], tuple[ContrastPrompt, ...]]:
     """Prompts of the agreeing and of the disagreeing side of an item; sides are averaged.
 
@@ -111,6 +120,8 @@ def contrast_prompts(
         inventory: With its texts.
         item: The item contrasted.
         probes: Items that are asked after a persona, where the contrast is one.
+        items: All that are contrasted, of which those of the item's facet (or trait, where it has
+            none) are answered together, where the contrast is of facets.
     """
     options = inventory.options(item)
     ends = {True: len(options) - 1, False: 0}
@@ -120,9 +131,12 @@ def contrast_prompts(
         )
         chat = (Message("user", text),)
         return (ContrastPrompt(chat, "Yes"),), (ContrastPrompt(chat, "No"),)
-    if contrast.kind == "levels":
+    if contrast.kind in DESCRIPTIONS:
         high, low = (
-            TraitLevels({item.trait: float(sign * item.key)}, "contrast") for sign in (1, -1)
+            TraitLevels({item.trait: float(sign * item.key)}, "contrast")
+            if contrast.kind == "levels"
+            else _at_one_end(inventory, _of_same_facet(item, items), sign * item.key)
+            for sign in (1, -1)
         )
         agree, disagree = (
             ContrastPrompt((Message("system", each.system_prompt()),), behind_system=True)
@@ -147,3 +161,15 @@ def contrast_prompts(
             )
         )
     return sides[0], sides[1]
+
+
+def _of_same_facet(item: Item, items: Sequence[Item]) -> list[Item]:
+    same = [i for i in items if (i.trait, i.facet) == (item.trait, item.facet)]
+    return same or [item]
+
+
+def _at_one_end(inventory: Inventory, items: Sequence[Item], sign: int) -> Person:
+    """Somebody whose answers are all as far toward a trait (1) or away from it (-1) as can be."""
+    values = [option.value for option in inventory.scale]
+    ends = {1: float(max(values)), -1: float(min(values))}
+    return Person("contrast", inventory, {i.number: ends[sign * i.key] for i in items})

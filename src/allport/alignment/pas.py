@@ -20,12 +20,12 @@ import torch
 from allport.alignment.activations import (
     ContrastActivations,
     capture_contrasts,
-    levels_can_be_read,
+    descriptions_can_be_read,
 )
 from allport.alignment.alignment import Alignment, AlignmentPart, model_identity
 from allport.alignment.answers_to_fit import FittingAnswers, fitting_answers
 from allport.alignment.asked_answers import AskedAnswers
-from allport.alignment.contrasts import ITEM_CONTRASTS, ContrastKind
+from allport.alignment.contrasts import DESCRIPTIONS, ITEM_CONTRASTS, ContrastKind
 from allport.alignment.displacements import Displacements
 from allport.alignment.population import fit_population
 from allport.alignment.projections import ModelSites, model_sites
@@ -35,7 +35,12 @@ from allport.alignment.ridge_directions import (
     prepare_ridge,
 )
 from allport.alignment.steering import SteeredTokens
-from allport.alignment.strength import LEVEL_STRENGTHS, STRENGTHS, stratified_folds
+from allport.alignment.strength import (
+    FACET_STRENGTHS,
+    LEVEL_STRENGTHS,
+    STRENGTHS,
+    stratified_folds,
+)
 
 if TYPE_CHECKING:
     from allport.models.transformers_model import TransformersModel
@@ -67,27 +72,28 @@ def plan_steering(
 ) -> SteeringPlan:
     """What goes together, where it is not said.
 
-    Differences between levels are the whole of what a description of somebody does to a model, in
-    all heads, from the description on; so all heads are steered, on all tokens. Differences between
-    answers to an item are at the answer, and clear in some heads.
+    Differences between descriptions are the whole of what saying something of somebody does to a
+    model, in all heads, from the description on; so all heads are steered, on all tokens.
+    Differences between answers to an item are at the answer, and clear in some heads.
 
     Args:
         model: A local model.
         sites: Of the model.
-        contrasts: By default "levels", or `ITEM_CONTRASTS` where the chat template leaves no place
-            to read levels at.
+        contrasts: By default "facets", or `ITEM_CONTRASTS` where the chat template leaves no place
+            to read them at.
         heads: How many are steered.
         tokens: Which are steered.
         strengths: The grid.
     """
     if contrasts is None:
-        contrasts = ("levels",) if levels_can_be_read(model) else ITEM_CONTRASTS
-    of_levels = set(contrasts) == {"levels"}
-    if heads is None and of_levels:
+        contrasts = ("facets",) if descriptions_can_be_read(model) else ITEM_CONTRASTS
+    described = set(contrasts) <= set(DESCRIPTIONS)
+    if heads is None and described:
         heads = sites.heads * len(sites.layers)
     if strengths is None:
-        strengths = LEVEL_STRENGTHS if of_levels else STRENGTHS
-    tokens = tokens or ("all" if of_levels else "answer")
+        of_facets = FACET_STRENGTHS if "levels" not in contrasts else LEVEL_STRENGTHS
+        strengths = of_facets if described else STRENGTHS
+    tokens = tokens or ("all" if described else "answer")
     return SteeringPlan(tuple(contrasts), heads, tokens, tuple(strengths))
 
 

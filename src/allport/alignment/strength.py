@@ -23,6 +23,7 @@ from allport.alignment.displacements import Displacements
 from allport.errors import UsageError
 
 __all__ = [
+    "FACET_STRENGTHS",
     "LEVEL_STRENGTHS",
     "STRENGTHS",
     "ExpectedLiteral",
@@ -36,6 +37,8 @@ STRENGTHS = (-8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 LEVEL_STRENGTHS = (-0.5, -0.25, -0.125, 0.0, 0.125, 0.25, 0.5)
 """The same where differences are between the far ends of traits, which nearly nobody is at, and all
 heads are steered: more than this bends answers in ways that no longer turn with the sign."""
+FACET_STRENGTHS = (-1.0, -0.5, -0.25, 0.0, 0.25, 0.5, 1.0)
+"""The same between the far ends of facets, of which a person adds thirty and not five."""
 
 
 class ExpectedLiteral(Protocol):
