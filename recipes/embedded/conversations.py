@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -12,6 +13,7 @@ import people
 from packing import ASSISTANT, END, USER, Ids, TrainingSequence, last_tokens
 from people import TEXTS, Array
 from speakers import Speaker, facet_sentence
+from tokenizers import Encoding
 
 from allport.administration.templates import load_templates
 from allport.evaluation.abilities import Exercise, exercise_kinds, exercises, is_held_out
@@ -29,15 +31,18 @@ SELF_QUESTIONS = (
 
 
 EXERCISE_SHARES = {
-    "sums": 0.26,
-    "recall": 0.22,
-    "spelling": 0.16,
+    "sums": 0.22,
+    "recall": 0.28,
+    "spelling": 0.14,
     "yes-no": 0.14,
     "facts": 0.12,
     "copying": 0.05,
     "sorting": 0.05,
 }
 """Of the exercises, how many are of each kind: most of what is learned last."""
+
+
+_TOLD, _ASKED = re.compile(r"The (\w+) is ([^.]+)\."), re.compile(r"Where is the (\w+)\?")
 
 
 @dataclass(frozen=True)
@@ -147,10 +152,15 @@ class Conversations:
         """Exercises as branches, which do not see each other."""
         drawn = [_exercise(rng) for _ in range(count)]
         encode = self.ids.tokenizer.encode
+        chats = [USER + e.question + END + ASSISTANT for e in drawn]
+        encoded = [encode(chat) for chat in chats]
         sequence.branch_off(
-            [encode(USER + e.question + END + ASSISTANT).ids for e in drawn],
+            [e.ids for e in encoded],
             [([encode(e.answer + END).ids], np.ones(1), 0) for e in drawn],
-            [[] for _ in drawn],
+            [
+                _recalled(exercise, at, chat) if exercise.kind == "recall" else []
+                for exercise, at, chat in zip(drawn, encoded, chats, strict=True)
+            ],
         )
 
     def advise(
@@ -202,6 +212,33 @@ def _exercise(rng: np.random.Generator) -> Exercise:
     kinds = _exercises()
     kind = kinds[str(rng.choice(list(EXERCISE_SHARES), p=list(EXERCISE_SHARES.values())))]
     return kind[int(rng.integers(len(kind)))]
+
+
+@cache
+def _things_and_places() -> tuple[list[str], list[str]]:
+    """Every thing and every place that exercises of recall are about."""
+    told = [pair for e in exercises("recall") for pair in _TOLD.findall(e.question)]
+    return sorted({thing for thing, _ in told}), sorted({place for _, place in told})
+
+
+def _recalled(exercise: Exercise, encoded: Encoding, chat: str) -> list[tuple[str, int, Array]]:
+    """What is to be read from an exercise of recall: see `TrainingSequence.known`.
+
+    Left to itself the model answers with any of the places, and never finds out which.
+    """
+    things, places = _things_and_places()
+    told = _TOLD.findall(exercise.question)
+    (asked,) = _ASKED.findall(exercise.question)
+    *ends, at_asked = last_tokens(
+        encoded, chat, [*(f"The {t} is {p}" for t, p in told), f"Where is the {asked}"]
+    )
+    at_thing = [("thing", at, _one_of(things, t)) for at, (t, _) in zip(ends, told, strict=True)]
+    return [*at_thing, ("whereabouts", at_asked, _one_of(places, dict(told)[asked]))]
+
+
+def _one_of(all_: list[str], one: str) -> Array:
+    """One figure of many, of unit mean square, like levels."""
+    return np.sqrt(len(all_)) * np.eye(len(all_))[all_.index(one)]
 
 
 def _self_description(rng: np.random.Generator, speaker: Speaker) -> str:

@@ -17,12 +17,16 @@ from tokenizers import Encoding, Tokenizer
 SYSTEM, USER, ASSISTANT, END = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 MOST_OPTIONS = 8
 SITUATION_OPTIONS = 4
+THINGS, PLACES = 20, 12
+"""How many there are in exercises of recall."""
 
 KNOWN = {
     **dict.fromkeys(("statement", "option", "line", "list", "person", "speaker"), N_LEVELS),
     "agreed": 1,
     "taken": 1,
     "place": SITUATION_OPTIONS,
+    "thing": THINGS,
+    "whereabouts": PLACES,
 }
 """Kinds of places where something is to be read, and how many figures; see
 `TrainingSequence.known`."""
@@ -52,7 +56,8 @@ class TrainingSequence:
     their own; and where somebody is about to answer, theirs. Also "agreed", how far whoever answers
     agrees with a statement that is asked, scale points from the middle; of an option
     "taken", how likely they take it, as natural logarithm over even odds; and its "place", one of
-    four."""
+    four. In exercises of recall, of a place that is told, the "thing" that is there; and of the
+    thing that is asked for, its "whereabouts"."""
     speaker: Array | None = field(default=None, compare=False)
     """Levels of whoever answers, as far as they can be known; None where they do not matter."""
 

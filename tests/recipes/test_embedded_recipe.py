@@ -541,6 +541,36 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
     assert options > 40
 
 
+def test_of_exercises_of_recall_is_known_what_is_where(recipe: SimpleNamespace, maker: Any) -> None:
+    decode, conversations = maker.ids.tokenizer.decode, recipe.conversations
+    things, places = conversations._things_and_places()
+    assert (len(things), len(places)) == (recipe.packing.THINGS, recipe.packing.PLACES)
+    sequence = recipe.packing.TrainingSequence()
+    sequence.extend(maker.ids("Answer as yourself."))
+    maker.conversations.practise(np.random.default_rng(1), sequence, 40)
+    told = [
+        (decode(sequence.tokens[at - 12 : at + 1]), things[int(figures.argmax())])
+        for at, figures in sequence.known["thing"]
+    ]
+    assert len(told) > 10
+    for before, thing in told:
+        last = before[before.rindex("The ") :]
+        assert last.startswith(f"The {thing} is ")
+        assert last.removeprefix(f"The {thing} is ") in places
+    assert len(sequence.known["whereabouts"]) > 4
+    for at, figures in sequence.known["whereabouts"]:
+        branch = sequence.branch[at]
+        before = [
+            t
+            for t, b in zip(sequence.tokens[: at + 1], sequence.branch, strict=False)
+            if b == branch
+        ]
+        question = decode(before)
+        thing = question.split()[-1]
+        assert question.endswith(f"Where is the {thing}")
+        assert f"{thing} is {places[int(figures.argmax())]}." in question
+
+
 @pytest.mark.parametrize("at_odds", [False, True])
 def test_what_answers_say_of_a_person_is_what_such_people_are_like(
     recipe: SimpleNamespace, at_odds: bool
