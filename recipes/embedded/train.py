@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-VERSION = 3
+VERSION = 4
 """Of the recipe; written beside the weights, so that they are known for what they are."""
 CONFIG = {
     "hidden_size": 256,
