@@ -1,7 +1,8 @@
 """Simulated people: five correlated domains, thirty facets, items with thresholds.
 
 No real person's answers enter. The domain correlations are round figures of the published kind, and
-item means come from published norms by facet, with a seeded scatter for the items inside a facet.
+item means are the published ones of their facet: how the items of a facet differ is in no norms, and
+made-up differences would teach the model to misread people.
 """
 
 from __future__ import annotations
@@ -109,7 +110,6 @@ def _placed(items: list[Item], seed: list[int]) -> tuple[NDArray[Any], ...]:
     facet_means = published_facet_means()
     domain_means = facet_means.reshape(5, 6).mean(axis=1)
     means = np.where(facets >= 0, facet_means[facets], domain_means[domains])
-    means = np.clip(means + rng.normal(0, 0.3, len(items)), 1.8, 4.2)
     loadings = rng.uniform(0.75, 1.0, len(items))
     keys = np.array([float(i.key) for i in items])
     return keys, domains, facets, means, loadings
