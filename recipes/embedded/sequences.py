@@ -73,7 +73,7 @@ class SequenceMaker:
             if rng.random() < 0.4:
                 self._items(rng, sequence, speaker, seen)
         elif kind == "practise":
-            self.conversations.practise(rng, sequence, int(rng.integers(24, 41)))
+            self.conversations.practise(rng, sequence, int(rng.integers(12, 25)))
         elif kind == "advise":
             self.conversations.advise(rng, sequence, speaker, int(rng.integers(2, 5)))
         else:

@@ -1,6 +1,6 @@
 """Train the embedded model from scratch. One command, resumable, seeded, on a CPU.
 
-    python recipes/embedded/train.py WORK_FOLDER [--tokens 84e6] [--processes 2]
+    python recipes/embedded/train.py WORK_FOLDER [--tokens 83e6] [--processes 2]
 
 Ctrl-C or a kill loses at most the steps since the last checkpoint; the same command goes on. Each
 process works on its share of every step, so that their number changes the speed and not the model
@@ -246,7 +246,7 @@ def main() -> None:
     """Train, with checkpoints, until the token budget is spent; write the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--tokens", type=float, default=84e6)
+    parser.add_argument("--tokens", type=float, default=83e6)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
