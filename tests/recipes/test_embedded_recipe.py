@@ -130,7 +130,11 @@ def test_the_bank_holds_every_shipped_item_once(recipe: SimpleNamespace) -> None
                 otherwise.add(item.text)
     # Two texts speak for another trait in the shorter inventories than in the IPIP-NEO.
     assert otherwise == {"Feel others' emotions.", "Am not really interested in others."}
-    assert ((bank.means >= 1.8) & (bank.means <= 4.2)).all()
+    published = recipe.people.published_facet_means()
+    assert ((published > 1.5) & (published < 4.5)).all()
+    # Nothing is made up of how the items of a facet differ.
+    of_facets = bank.facets >= 0
+    np.testing.assert_array_equal(bank.means[of_facets], published[bank.facets[of_facets]])
 
 
 def test_simulated_people_have_the_correlations_stated(recipe: SimpleNamespace) -> None:
