@@ -1,8 +1,8 @@
 """Simulated people: five correlated domains, thirty facets, items with thresholds.
 
 No real person's answers enter. The domain correlations are round figures of the published kind, and
-item means are the published ones of their facet: how the items of a facet differ is in no norms, and
-made-up differences would teach the model to misread people.
+item means are the published ones of their facet: how the items of a facet differ is in no norms,
+and made-up differences would teach the model to misread people.
 """
 
 from __future__ import annotations
