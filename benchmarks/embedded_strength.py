@@ -373,7 +373,7 @@ def _real_people(model: TransformersModel) -> list[Row]:
     ] + [
         Row("strength.people.exact",
             f"the same {len(people.ids)} real people, told by exact arithmetic on the recipe's "
-            "simulated people: the most that training on them can bring",
+            "simulated people, which the training imitates",
             *bootstrap(
                 lambda rows: float(rows.mean(axis=0).sum()),
                 _exact_errors(people),

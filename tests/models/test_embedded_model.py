@@ -108,7 +108,7 @@ def test_it_does_small_tasks(model: TransformersModel) -> None:
     scores = ability_scores(model, n_per_kind=15)
     assert scores["copying"].value >= 0.85
     assert scores["sorting"].value >= 0.85
-    assert scores["all"].value >= 0.6
+    assert scores["all"].value >= 0.75
 
 
 def test_asked_for_one_trait_it_moves_that_one_most(model: TransformersModel) -> None:

@@ -545,6 +545,14 @@ def test_of_a_question_is_read_what_its_statement_and_its_options_speak_for(
     assert options > 40
 
 
+def test_exercises_of_every_kind_are_trained_on(recipe: SimpleNamespace) -> None:
+    from allport.evaluation.abilities import exercise_kinds
+
+    shares = recipe.conversations.EXERCISE_SHARES
+    assert set(shares) == set(exercise_kinds())
+    assert sum(shares.values()) == pytest.approx(1)
+
+
 def test_of_exercises_of_recall_is_known_what_is_where(recipe: SimpleNamespace, maker: Any) -> None:
     decode, conversations = maker.ids.tokenizer.decode, recipe.conversations
     things, places = conversations._things_and_places()

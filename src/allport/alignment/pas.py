@@ -91,8 +91,8 @@ def plan_steering(
     if heads is None and described:
         heads = sites.heads * len(sites.layers)
     if strengths is None:
-        of_facets = FACET_STRENGTHS if "levels" not in contrasts else LEVEL_STRENGTHS
-        strengths = of_facets if described else STRENGTHS
+        ends = LEVEL_STRENGTHS if "levels" in contrasts else FACET_STRENGTHS
+        strengths = ends if described else STRENGTHS
     tokens = tokens or ("all" if described else "answer")
     return SteeringPlan(tuple(contrasts), heads, tokens, tuple(strengths))
 
