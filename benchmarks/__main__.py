@@ -10,6 +10,7 @@ from benchmarks.results import table, update_tables, write_results
 BENCHMARKS = (
     "embedded",
     "embedded_strength",
+    "embedded_wordings",
     "measuring_speed",
     "measuring_memory",
     "measuring_scoring",
