@@ -102,6 +102,36 @@ def test_a_bank_is_calibrated_and_asked_adaptively(
     assert "chosen adaptively" in page.out
 
 
+def test_traits_of_one_item_are_named_and_not_asked(
+    allport: Any, situated: ScriptedRespondent, sentence: Any
+) -> None:
+    extraversion = [item for item in BANK.items if item.trait == "E"]
+    write_inventory(
+        BANK.model_copy(update={"items": [*BANK.items[:20], extraversion[0]]}), "few.json"
+    )
+    said = allport(*CALIBRATE, *QUICK)
+    assert said.code == 0
+    assert "Left out of the calibration: Extraversion has one item" in said.out
+    assert "--adaptive cal.json" in said.out
+    asked = allport(*ADAPTIVE, "--most", 3, "--out", "run")
+    assert asked.code == 0
+    assert "Not measured adaptively: Extraversion has one item" in asked.out
+    assert {item for (item,) in read_run("run").responses.select("trait").iter_rows()} == {"O"}
+    assert allport("report", "run").code == 0
+
+    Path("cal.json").unlink()
+    write_inventory(BANK.model_copy(update={"items": [BANK.items[0], extraversion[0]]}), "few.json")
+    again = (*CALIBRATE[:-1], "another", *QUICK)
+    said = allport(*again)
+    assert said.code == 0
+    assert "No trait is left to be asked adaptively" in said.out
+    assert "--adaptive" not in said.out
+    assert not Path("cal.json").exists()
+    assert allport(*again, "--json").json["file"] is None
+    # As it was: a trait that the file neither knows nor leaves out.
+    sentence(allport(*ADAPTIVE), 2)
+
+
 def test_a_score_can_be_asked_for_more_exactly(allport: Any, calibrated: None) -> None:
     words = (*ADAPTIVE, "--persona", "E=high", "--most", 20, "--json")
     level = allport(*words, "--out", "a").json

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.models.conftest import tiny_model, tokenizer
 
-from allport.alignment import load_alignment, open_population
+from allport.alignment import fit, load_alignment, open_population
+from allport.cli.align import _said
 from allport.cli.model_options import ModelOptions
+from allport.corpora import simulate_people, write_people
 from allport.inventories import load_inventory
 from allport.models.transformers_model import TransformersModel
-from allport.personas import Person, write_person
+from allport.personas import Person, read_person, write_person
 
 __all__ = ["tiny_model", "tokenizer"]
 
@@ -64,6 +67,24 @@ def test_a_person_becomes_a_folder_to_measure_with(
     values = [json.dumps([t["score"] for t in s["traits"]]) for s in scores]
     assert values[0] == values[2]
     assert len(set(values)) == 3
+
+
+def test_a_person_becomes_coefficients_by_trait(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    said = allport(
+        "align", "tiny", "--to", ann, "--method", "pas-traits", "--directions", 5, "--strength", 2
+    )
+    assert said.code == 0, said.err
+    assert "tiny in the place of ann, by pas-traits." in said.out
+    assert "Farthest from the model by itself, in SDs between people: " in said.out
+    alignment = load_alignment("alignments/tiny-ann-pas-traits")
+    assert (alignment.strength, list(alignment.fit["coefficients"])) == (2.0, list("NEOAC"))
+    facets = allport(
+        "align", "tiny", "--to", ann, "--method", "pas-traits", "--seed", 1, "--json"
+    ).json
+    assert len(facets["fit"]["coefficients"]) == 30
+    assert facets["fit"]["seed"] == 1
 
 
 @pytest.mark.parametrize("method", ["sft", "dpo"])
@@ -131,8 +152,41 @@ def test_json(allport: Any, local: TransformersModel, ann: Path) -> None:
 def test_nothing_is_added_where_nothing_helps(
     allport: Any, local: TransformersModel, ann: Path
 ) -> None:
-    said = allport("align", "tiny", "--to", ann, "--strength", 0)
-    assert "so nothing is added" in said.out
+    alignment = fit(local, read_person(ann), "pas", strengths=(0.0, 0.0))
+    assert "so nothing is added" in _said(alignment)[-1]
+    # A strength that was given is not one that was searched for.
+    for method in ("pas", "iti"):
+        said = allport("align", "tiny", "--to", ann, "--strength", 0, "--method", method)
+        assert "At strength 0 nothing is added" in said.out
+        assert "No strength" not in said.out
+
+
+def test_few_people_are_aligned_to_with_a_notice(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    few = simulate_people(3, load_inventory("ipip-neo-300"), seed=3).corpus
+    write_people(few, "people.csv", stored="literal")
+    pl.read_csv("people.csv").rename({"id": "case"}).write_csv("papi.csv")
+    words = ("align", "tiny", "--people", "papi.csv", "--strength", 1, "--heads", 1)
+    said = allport(*words, "--out", "store")
+    assert "! papi.csv is taken as keyed, which could not be checked: 3 rows" in said.out
+    declared = ("--inventory", "ipip-neo-300", "--stored", "literal")
+    notes = allport(*words, *declared, "--out", "store", "--json").json["notes"]
+    assert len(notes) == 1
+    assert "papi.csv is taken as literal" in notes[0]
+    assert notes[0].endswith("if its answers are keyed, say so (--stored keyed).")
+
+
+def test_a_name_that_is_not_the_folders_own_is_refused(
+    allport: Any, local: TransformersModel, ann: Path, sentence: Any
+) -> None:
+    allport("align", "tiny", "--to", ann, "--strength", 1, "--heads", 1, "--out", "al1")
+    for words in (("measure", "tiny", "--inventory", "mini-ipip-20"), ("export", "tiny", "x")):
+        said = allport(*words, "--alignment", "al1", "--as", "bob")
+        sentence(said, 2)
+        assert "--as bob names nobody here: the alignment is to ann alone" in said.err
+    measured = ("measure", "tiny", "--inventory", "mini-ipip-20", "--limit", 1)
+    assert allport(*measured, "--alignment", "al1", "--as", "ann").code == 0
 
 
 def test_many_people_become_one_folder(
@@ -177,7 +231,10 @@ def test_many_people_become_one_folder(
         "a2",
     )
     assert "tiny as a2" in run.out
-    nobody = allport("measure", "tiny", "--inventory", "mini-ipip-20", "--alignment", "store")
+    asked = ("measure", "tiny", "--inventory", "mini-ipip-20", "--alignment", "store")
+    excluded = allport(*asked, "--as", "a4")
+    assert "Person a4 of store was excluded" in excluded.err
+    nobody = allport(*asked)
     assert nobody.code == 2
     assert "store holds many people; say whose with --as ID." in nobody.err
 
@@ -187,13 +244,15 @@ def test_many_people_become_one_folder(
     [
         ((), 2, "Say whom to align to"),
         (("--to", "E=high", "--people", "x.csv"), 2, "Say whom to align to"),
-        (("--to", "nowhere.json"), 1, "nowhere.json cannot be read as a person file"),
+        (("--to", "nowhere.json"), 1, "There is no person file nowhere.json"),
         (("--to", "E=sky"), 2, "Level 'sky'"),
         (("--to", "E=high", "--method", "magic"), 2, "magic"),
         (("--to", "E=high", "--method", "prompt", "--heads", "3"), 2, "--heads does not go with"),
         (("--to", "E=high", "--method", "caa", "--heads", "3"), 2, "--heads does not go with"),
         (("--to", "E=high", "--contrasts", "levels,moods"), 2, "Unknown contrast 'moods'"),
         (("--to", "E=high", "--method", "sft", "--contrasts", "levels"), 2, "--contrasts does"),
+        (("--to", "E=high", "--method", "pas-traits", "--directions", "7"), 2, "7"),
+        (("--to", "E=high", "--directions", "5"), 2, "--directions does not go with --method pas"),
         (("--to", "E=high", "--writer", "x"), 2, "--writer does not go with --method pas"),
         (("--to", "E=high", "--method", "prompt", "--writer", "x"), 2, "--writer writes a"),
         (("--to", "E=high", "--heads", "0"), 2, "0 heads were asked for"),
@@ -264,6 +323,12 @@ def test_an_alignment_is_written_for_other_programs(
     assert found.json["path"] == "ann.gguf"
     assert found.json["effect"][0] > 0
     assert Path("ann.gguf").is_file()
+    allport("align", "tiny", "--to", ann, "--strength", 0, "--heads", 3, "--out", "none")
+    said = allport("export", "tiny", "still", "--alignment", "none")
+    assert "moves the model's answers by 0.0000 (no interval: " in said.out
+    assert "nan" not in said.out
+    found = allport("export", "tiny", "again", "--alignment", "none", "--json")
+    assert found.json["effect"][:3] == [0, None, None]
     for words, why in (
         (("export", "tiny", "x"), "Say what to export"),
         (("export", "tiny", "x", "--alignment", "nowhere"), "nowhere holds no alignment"),

@@ -64,6 +64,10 @@ def test_what_cannot_be_built_is_a_sentence(allport: Any, sentence: Any) -> None
     sentence(allport(*BUILD[:3], "--inventory", "nothing-9"), 2)
     sentence(allport(*BUILD, "--statements", "0"), 2)
     sentence(allport(*BUILD, "--statements-from", "gone.csv"), 1)
+    many = allport(*BUILD, *SMALL, "--per-statement", "30")
+    sentence(many, 2)
+    assert "ask for 18 or fewer" in many.err
+    assert not Path("bank").exists()
     Path("bank").write_text("a file")
     sentence(allport(*BUILD), 2)
 

@@ -68,6 +68,31 @@ def test_people_come_from_files_with_their_keying_checked(
     assert allport(*PERSON, "--people", "papi.csv", *QUICK).code == 0
 
 
+def test_people_too_few_to_check_the_keying_are_named_on_screen_and_in_the_report(
+    allport: Any, neutral: ScriptedRespondent
+) -> None:
+    write_people(corpus(3), "people.csv", stored="literal")
+    pl.read_csv("people.csv").rename({"id": "case"}).write_csv("papi.csv")
+    words = (*PERSON, "--people", "papi.csv", *QUICK, "--out", "run")
+    said = "papi.csv is taken as keyed, which could not be checked"
+    assert f"! {said}" in allport(*words).out
+    page = Path("run", "report.md").read_text(encoding="utf-8")
+    assert f"**Not checked:** {said}" in page
+    [note] = allport(*words, "--json").json["notes"]
+    assert said in note
+    assert "(--stored literal)" in note
+    assert allport(*PERSON, "--simulate", "3", *QUICK, "--json").json["notes"] == []
+
+
+def test_judges_of_one_name_are_refused_before_anything_is_asked(
+    allport: Any, neutral: ScriptedRespondent, sentence: Any
+) -> None:
+    said = allport(*PERSON, "--simulate", "3", *QUICK, "--judge", "x", "--judge", "x")
+    sentence(said, 2)
+    assert "Two judges are called 'neutral'" in said.err
+    assert not neutral.asked
+
+
 def test_people_who_cannot_take_part_are_named(allport: Any, neutral: ScriptedRespondent) -> None:
     frame_of = corpus()
     codes = np.array(frame_of.literal_codes)
@@ -120,6 +145,7 @@ def test_open_answers_are_judged_where_judges_are_named(
         (("--simulate", "0"), 2, "give 1 or more"),
         (("--people", "nowhere.csv"), 1, "nowhere.csv"),
         (("--simulate", "5", "--test-items", "500"), 2, "there are 180"),
+        (("--simulate", "5", "--test-items", "4"), 2, "give 5, one a trait, or more"),
         (("--simulate", "5", "--limit-people", "0"), 2, "asks for nobody"),
         (("--simulate", "5", "--shots", "0"), 2, "give 1 or more"),
         (("--simulate", "5", "--alignments", "here"), 2, "cannot be steered from here"),
@@ -153,7 +179,8 @@ def test_inventories_are_judged_side_by_side(allport: Any, neutral: ScriptedResp
     first = content["inventories"][0]
     assert first["columns"]["order sensitivity"]["value"] == 0
     assert first["columns"]["score difference"]["value"] == 0
-    assert set(first["components"]["E"]["variances"]) >= {"item", "item x order"}
+    variances = first["reliability"]["E"]["components"]["variances"]
+    assert set(variances) >= {"item", "item x order"}
     assert Path("judged", "items.json").is_file()
     # 12 plain conditions, 10 personas x 2 orders, one generated; the second command asks nothing.
     assert sum(neutral.asked.values()) == (20 + 50) * (12 + 20 + 1)

@@ -100,6 +100,52 @@ def test_several_files_of_statements_make_one_inventory(allport: Any) -> None:
     assert said.json["items"] == 8
 
 
+def test_built_situations_are_imported_from_the_layout_of_trait(
+    allport: Any, sentence: Any
+) -> None:
+    built = allport(
+        *("build", "situations", "bank", "--inventory", "mini-ipip-20", "--traits", "E"),
+        *("--statements", "2"),
+    )
+    assert built.code == 0, built.err
+    said = allport("inventories", "import", "trait", "--from", "bank/trait.json")
+    assert said.code == 0, said.err
+    assert "allport measure MODEL --inventory trait" in said.out
+    assert "Options stand in content order" in said.out
+    bank = load_inventory("bank/inventory.json")
+    assert load_inventory("trait").items == bank.items
+    measured = allport("measure", "embedded", "--inventory", "bank/trait.json")
+    sentence(measured, 1)
+    assert "allport inventories import trait --from bank/trait.json." in measured.err
+
+
+def test_uneven_statements_of_situations_are_told_with_the_import(allport: Any) -> None:
+    rows = [
+        {
+            "personality": "Openness",
+            "statement": "People like art.",
+            "situation": f"Situation {n}.",
+            "query": "What now?",
+            **{f"response_{side}": f"{side} {n}" for side in ("high1", "high2", "low1", "low2")},
+        }
+        for n in range(4)
+    ]
+    Path("TRAIT.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    said = allport("inventories", "import", "trait", "--from", "TRAIT.jsonl")
+    assert "Statements that have not five items: 1 of 1, with 4." in " ".join(said.out.split())
+    again = allport(
+        "inventories", "import", "trait", "--from", "TRAIT.jsonl", "--replace", "--json"
+    )
+    assert "Statements that have not five items" in again.json["notes"]
+
+
+def test_the_gated_set_is_asked_of_the_hub_by_its_name(allport: Any, sentence: Any) -> None:
+    pytest.importorskip("datasets")
+    said = allport("inventories", "import", "trait", "--from", "mirlab/TRAIT")
+    sentence(said, 1)
+    assert "HF_HUB_OFFLINE forbids asking the hub" in " ".join(said.err.split())
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -52,7 +52,7 @@ def test_validity_is_printed_and_written(allport: Any, banks: None) -> None:
     said = allport(*VALIDITY)
     assert (said.code, said.err) == (0, "")
     for words in (
-        "What 2 inventories make of 12 personas of by-persona",
+        "12 personas of by-persona under short, shorter",
         "short + shorter",
         "HTMT",
     ):
@@ -90,10 +90,6 @@ def test_a_calibration_names_weak_items_and_draws_options(allport: Any, banks: N
     [
         ((*EVALUATE, "--validity", 5), "--validity 5 are too few personas; give 10 or more"),
         ((*EVALUATE, "--validity", -1), "too few"),
-        (
-            ("evaluate", "items", "m", "--inventory", "short.json", "--validity", 12),
-            "name two or more",
-        ),
         (
             ("evaluate", "items", "m", "--inventory", "short.json,short.json", "--validity", 12),
             "short is named twice",

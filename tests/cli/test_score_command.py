@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from tests.planted_situations import situation_bank
 
-from allport.inventories import load_inventory
+from allport.inventories import load_inventory, write_inventory
 from allport.personas import example_person, write_person
 
 NEO = ("--inventory", "ipip-neo-120")
@@ -62,6 +63,21 @@ def test_a_few_people_are_profiles_with_their_own_norms(allport: Any, literal: A
     text = allport("score", "p.csv", *NEO, "--stored", "literal").out
     assert "women aged 21 to 40" in text
     assert "men over 60" in text
+
+
+def test_options_of_situations_are_scored_and_sides_refused(allport: Any, sentence: Any) -> None:
+    bank = situation_bank({"A": 4, "E": 2})
+    write_inventory(bank, "cases.json")
+    words = ("--inventory", "cases.json", "--stored", "literal")
+    people("p.csv", np.array([[1, 2, 3, 4, 1, 3], [2, 2, 1, 2, 4, 4]]), id=["ann", "bob"])
+    said = allport("score", "p.csv", *words, "--json").json
+    assert [row["raw"] for row in said["scores"]] == [2, 1, 4, 0]
+    # The interval ends where the values of the options do.
+    assert "0.00 to 1.00" in allport("score", "p.csv", *words).out
+    people("sides.csv", np.array([[1, 1, 0, 0, 1, 0]]))
+    refused = allport("score", "sides.csv", *words)
+    sentence(refused, 1)
+    assert "0 is no option of item 3" in refused.err
 
 
 def test_keyed_and_literal_files_give_the_same_scores(allport: Any, literal: Any) -> None:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from allport.cli.survey import time_left
+from allport.cli.survey import _next_command, time_left
 from allport.corpora import open_survey
 from allport.inventories import load_inventory
-from allport.personas import read_person
+from allport.personas import Person, read_person, write_person
 
 MINI = load_inventory("mini-ipip-20")
 WITHIN = 20.0
@@ -119,6 +119,27 @@ def kept(folder: Path) -> dict[int, float | None]:
         return dict(survey.answers)
 
 
+@pytest.mark.parametrize(
+    ("inventory", "answered", "command"),
+    [
+        ("mini-ipip-20", 20, "allport measure embedded --person {} --inventory ipip-neo-120"),
+        ("ipip-neo-120", 29, "allport measure embedded --person {} --inventory ipip-neo-120"),
+        ("ipip-neo-120", 30, "allport align embedded --to {} --method pas"),
+        ("ipip-neo-300", 300, "allport align embedded --to {} --method pas"),
+    ],
+)
+def test_the_command_named_at_the_end_is_one_that_works(
+    tmp_path: Path, inventory: str, answered: int, command: str
+) -> None:
+    asked = load_inventory(inventory)
+    answers = {number: float(1 + number % 5) for number in asked.numbers[:answered]}
+    file = write_person(Person("ada", asked, answers), tmp_path / "ada.json")
+    assert _next_command(file) == command.format(file)
+    # The name of an inventory that was read from a file leads nowhere.
+    file.write_text(file.read_text("utf-8").replace(inventory, "my-own"), encoding="utf-8")
+    assert _next_command(file) == ""
+
+
 # --- a terminal -----------------------------------------------------------------------------------
 
 
@@ -141,7 +162,9 @@ def test_a_survey_by_single_keys(tmp_path: Path) -> None:
     assert it.process.returncode in (0, -signal.SIGKILL)
     assert "Extraversion" in ended
     assert "Person file: me.json" in ended
-    assert "allport align embedded --to me.json" in ended
+    # Twenty answers are too few to align to.
+    assert "allport align" not in ended
+    assert "A model like you: allport measure embedded --person me.json" in ended
     person = read_person(tmp_path / "me.json")
     assert (person.name, person.sex, person.age) == ("Ada", "female", 30)
     expected = {number: float(1 + place % 5) for place, number in enumerate(order, start=1)}

@@ -19,14 +19,13 @@ from allport.corpora import (
     OfflineWriter,
     RespondentWriter,
     build_situations,
-    read_situations,
     read_statements,
     seed_items,
 )
 from allport.corpora.building_replies import parse_reply
 from allport.corpora.building_writers import WriterCall
 from allport.errors import InventoryError, RunError, UsageError
-from allport.inventories import load_inventory
+from allport.inventories import load_inventory, read_situations
 from allport.models.respondent import Question, Response
 from allport.models.scripted import ScriptedRespondent
 
@@ -129,6 +128,36 @@ def test_a_folder_holds_one_build(built: BuiltSituations, tmp_path: Path) -> Non
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match=r"other files \(thesis.txt\)"):
         build_situations(tmp_path, SEEDS)
+
+
+def test_a_folder_without_replies_takes_another_command(
+    built: BuiltSituations, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bank-1"
+    with pytest.raises(KeyboardInterrupt):
+        build_situations(folder, SEEDS, writer=Counting(0), statements=3, per_statement=2)
+    assert build_situations(folder, SEEDS, statements=2).inventory == built.inventory
+    with pytest.raises(RunError, match="a build with other statements"):
+        build_situations(folder, SEEDS, statements=3)
+    # A record of something else is not written over.
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    for text in ('{"name": "mine"}', "[1]"):
+        (foreign / "build.json").write_text(text)
+        with pytest.raises(RunError, match="a build with other"):
+            build_situations(foreign, SEEDS)
+        assert (foreign / "build.json").read_text() == text
+
+
+def test_more_situations_than_the_offline_writer_has_events_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "bank"
+    with pytest.raises(UsageError, match=r"30 with spare 2 wants 32 .* ask for 18 or fewer"):
+        build_situations(folder, SEEDS, statements=1, per_statement=30)
+    with pytest.raises(UsageError, match="ask for fewer spare"):
+        build_situations(folder, SEEDS, statements=1, per_statement=1, spare=20)
+    assert not folder.exists()
+    most = build_situations(folder, SEEDS[:4], statements=1, per_statement=18)
+    assert len(most.inventory.items) == 18
 
 
 def sentence(key: object, count: int) -> str:

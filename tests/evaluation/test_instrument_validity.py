@@ -231,10 +231,27 @@ def test_levels_of_personas_are_unrelated_and_cover_the_range() -> None:
     assert personas == validity_personas(("N", "E", "O", "A", "C"), 40, seed=2)
 
 
+def test_one_inventory_has_its_traits_related_and_nothing_convergent() -> None:
+    alone = compare_inventories(answering(FOLLOWED, SITUATIONS), [SITUATIONS], personas=PERSONAS)
+    both = compare_inventories(
+        answering(FOLLOWED, SITUATIONS, LIKERT), [SITUATIONS, LIKERT], personas=PERSONAS
+    )
+    assert alone.agreements == ()
+    assert math.isnan(alone.pattern.value)
+    assert "one inventory" in alone.pattern.reason
+    assert [measure.trait for measure in alone.measures] == list(TRAITS)
+    np.testing.assert_allclose(alone.matrix, both.matrix[:3, :3], atol=1e-9)
+    pair = (("cases", "E"), ("cases", "A"))
+    for name in ("correlation", "disattenuated", "htmt"):
+        np.testing.assert_allclose(
+            getattr(alone.pair(*pair), name)[:3], getattr(both.pair(*pair), name)[:3], atol=1e-9
+        )
+
+
 def test_what_cannot_be_compared_is_said() -> None:
     respondent = answering(FOLLOWED, SITUATIONS)
-    with pytest.raises(UsageError, match="there is only cases; name two or more"):
-        compare_inventories(respondent, [SITUATIONS])
+    with pytest.raises(UsageError, match="cases measures E and nothing else to relate it to"):
+        compare_inventories(respondent, [situations(traits=("E",))])
     with pytest.raises(UsageError, match="cases is named twice"):
         compare_inventories(respondent, [SITUATIONS, SITUATIONS])
     with pytest.raises(UsageError, match="share a trait of the Big Five or the dark triad"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from tests.planted_situations import situation_bank
@@ -133,6 +135,52 @@ def test_personas_cover_the_levels_of_each_trait() -> None:
     assert found != calibration_personas(inventory, 45, seed=4)
     table = np.array([[p.levels[code] for code in "NEOAC"] for p in found])
     assert np.abs(np.corrcoef(table.T) - np.eye(5)).max() < 0.5
+
+
+def test_a_trait_of_one_item_is_left_out_and_kept_so(tmp_path) -> None:  # type: ignore[no-untyped-def]  # pytest's own
+    whole = situation_bank({"A": STATEMENTS, "E": 1}, PER_STATEMENT)
+    bank = whole.model_copy(update={"items": whole.items[: COUNT + 1]})
+    respondent = ScriptedRespondent(
+        lambda q: (
+            planted(q) if q.item <= COUNT else [LEVELS[q.condition.persona] / 9 + 0.5, 0.1, 0, 0.1]
+        )
+    )
+    found = calibrate_items(respondent, bank, PERSONAS[:12], DESIGN)
+    assert set(found.traits) == {"A"}
+    assert "Extraversion has one item" in found.left_out["E"]
+    path = found.write(tmp_path / "calibration.json")
+    again = read_calibration(path, bank)
+    assert (again.left_out, again.content_hash) == (found.left_out, found.content_hash)
+    measured = measure_adaptively(
+        respondent,
+        bank,
+        again,
+        Design(DESIGN.templates, DESIGN.orders, personas=(PERSONAS[0].name,)),
+        personas=PERSONAS[:1],
+        progress=None,
+    )
+    assert [score.trait for score in measured.scores] == ["A"]
+    assert measured.to_json()["left_out"] == found.left_out
+    # Files that were written before have parameters of such items.
+    content = json.loads(path.read_text("utf-8"))
+    known = content["traits"]["A"]
+    one = {
+        k: v[:1] if k in ("items", "discriminations", "difficulties") else v
+        for k, v in known.items()
+    }
+    path.write_text(json.dumps(content | {"traits": {**content["traits"], "E": one}}))
+    with pytest.raises(ResponsesError, match="trait E has one item, which tells no parameters"):
+        read_calibration(path, bank)
+
+
+def test_a_bank_of_lone_items_makes_no_calibration(tmp_path) -> None:  # type: ignore[no-untyped-def]  # pytest's own
+    bank = situation_bank({"A": 1})
+    found = calibrate_items(ScriptedRespondent(planted), bank, PERSONAS[:12], DESIGN)
+    assert found.traits == {}
+    with pytest.raises(ResponsesError, match="No trait of cases could be calibrated"):
+        found.write(tmp_path / "calibration.json")
+    with pytest.raises(UsageError, match="No trait of cases could be calibrated"):
+        measure_adaptively(ScriptedRespondent(planted), bank, found, DESIGN, progress=None)
 
 
 def test_what_cannot_be_calibrated_is_said() -> None:

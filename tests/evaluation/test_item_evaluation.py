@@ -3,12 +3,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.planted_situations import situation_bank
 
-from allport.errors import ResponsesError
+from allport.errors import ResponsesError, UsageError
 from allport.evaluation import COLUMNS, ItemEvaluation, evaluate_items, item_diversity
 from allport.inventories import Trait, load_inventory
+from allport.models import HumanAnswers
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 
@@ -42,18 +44,23 @@ def test_a_steady_respondent_has_no_sensitivity_and_moves_as_asked(found: ItemEv
     assert found.moved["Mach"]["Mach"].value == pytest.approx(40, abs=4)
     assert found.moved["A"]["A"].low < found.moved["A"]["A"].value < found.moved["A"]["A"].high
     assert found.reached["A"] == {"high": 100, "low": 100}
-    assert found.correlations["A"]["Mach"] < -0.95
+    assert found.correlations["A"]["Mach"].value < -0.95
+    assert found.correlations["A"]["Mach"].high < found.correlations["A"]["A"].value
     assert found.columns["score difference"].value == pytest.approx(60, abs=4)
     assert (found.items, found.statements) == (24, 8)
+    assert found.unanswered == 0
+    assert found.position.coefficient.value == pytest.approx(0)
 
 
 def test_all_variance_of_a_steady_respondent_is_of_items(found: ItemEvaluation) -> None:
-    shares = found.components["A"].shares
+    trait = found.reliability["A"]
+    assert trait.components is not None
+    shares = trait.components.shares
     assert shares["statement", "item"] + shares["statement",] == pytest.approx(1)
-    assert found.errors["A"] > 0
-    need = found.needed["A"]
-    assert need is not None
-    assert need["template"] == 1
+    assert trait.error.value > 0
+    assert trait.needed is not None
+    assert (trait.needed["template"], trait.needed["order"]) == (1, 1)
+    assert trait.left_out == 0
 
 
 def test_choosing_by_place_is_seen_as_order_sensitivity() -> None:
@@ -67,6 +74,9 @@ def test_choosing_by_place_is_seen_as_order_sensitivity() -> None:
     assert order.corrected.value > 0.9
     # Two of the six pairs of orders put options of one side first.
     assert order.side.value == pytest.approx(100 * 4 / 6)
+    assert order.side_corrected.value == pytest.approx(order.side.value / order.side_chance)
+    # From the first place to the last an option loses what it can: whatever is first is chosen.
+    assert found.position.displacement.value == pytest.approx(-1)
     assert found.columns["score difference"].value == 0
     assert math.isnan(found.columns["refusal, generated"].value)
     assert found.columns["refusal, generated"].reason
@@ -80,6 +90,58 @@ def test_answers_that_cannot_be_read_are_counted() -> None:
     assert found.columns["refusal, generated"].value == 100
     assert found.columns["refusal, generated"].low > 80
     assert found.refused.value == 100
+
+
+def test_the_score_difference_is_uncertain_by_its_statements_and_not_by_its_traits() -> None:
+    def scattered(question: Question) -> list[float]:
+        item = BANK.item(question.item)
+        rng = np.random.default_rng(item.number)
+        half = (0.4 if item.trait == "A" else 0.2) + rng.normal(0, 0.03)
+        asked = {f"{item.trait}+1": half, f"{item.trait}-1": -half}
+        high = 0.5 + asked.get(question.condition.persona, 0.0)
+        return [high * 0.7, high * 0.3, (1 - high) * 0.6, (1 - high) * 0.4]
+
+    found = evaluate_items(ScriptedRespondent(scattered), BANK, generate=False)
+    # The traits move by 80 and by 40; the items of each by nearly the same.
+    whole = found.columns["score difference"]
+    assert 55 < whole.low < whole.value < whole.high < 65
+    each = [found.moved[code][code] for code in ("A", "Mach")]
+    widths = [estimate.high - estimate.low for estimate in each]
+    assert whole.high - whole.low == pytest.approx(math.hypot(*widths) / 2, rel=0.3)
+
+
+def test_missing_answers_are_counted_and_left_out() -> None:
+    silent, hushed = BANK.numbers[0], BANK.numbers[1]
+
+    def some(question: Question) -> list[float] | None:
+        if question.item == silent or (question.item == hushed and question.condition.persona):
+            return None
+        return steady(question)
+
+    found = evaluate_items(ScriptedRespondent(some), BANK, generate=False)
+    # One item in 3 templates x 4 orders x 2 wordings, and two as four personas in four orders.
+    assert found.unanswered == 24 + 2 * 16
+    assert found.asked == 24 * (24 + 16)
+    assert found.columns["refusal, labels"].value == pytest.approx(100 / 24)
+    assert found.low_mass["1/4"].value == pytest.approx(100 / 24)
+    assert found.reached["A"] == {"high": 100, "low": 100}
+    assert found.moved["A"]["A"].value == pytest.approx(80, abs=4)
+    assert found.correlations["A"]["Mach"].value < -0.95
+    trait = found.reliability["A"]
+    assert trait.components is not None
+    assert dict(trait.components.levels) == {"statement": 3, "item": 3, "template": 3, "order": 4}
+    assert trait.left_out == 3
+    assert found.reliability["Mach"].left_out == 0
+
+
+def test_who_answers_nothing_gets_reasons_and_no_figures() -> None:
+    found = evaluate_items(ScriptedRespondent(lambda q: None), BANK, generate=False)
+    assert found.unanswered == found.asked
+    assert found.columns["refusal, labels"].value == 100
+    assert math.isnan(found.columns["score difference"].value)
+    assert math.isnan(found.reached["A"]["high"])
+    assert "0 personas" in found.correlations["A"]["Mach"].reason
+    assert "12 of 12 items have a missing answer" in found.reliability["A"].error.reason
 
 
 def test_likert_inventories_take_the_same_columns() -> None:
@@ -103,6 +165,13 @@ def test_items_that_say_the_same_are_not_diverse() -> None:
     )
     assert item_diversity(same).value == pytest.approx(0, abs=1e-9)
     assert 50 < item_diversity(inventory).value <= 100
+
+
+def test_people_cannot_be_asked_again() -> None:
+    likert = load_inventory("mini-ipip-20")
+    people = HumanAnswers("ours", likert, pl.DataFrame({"id": ["a"]}), np.full((1, 20), 3.0))
+    with pytest.raises(UsageError, match="ours holds answers of people, who cannot be asked again"):
+        evaluate_items(people, likert)
 
 
 def test_traits_without_a_persona_are_refused() -> None:

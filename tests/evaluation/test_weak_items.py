@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
+from tests.planted_situations import situation_bank
 
 from allport.administration import Design, Run, measure
+from allport.cli import main
 from allport.errors import ResponsesError, UsageError
 from allport.evaluation import (
     BankReport,
@@ -17,9 +20,12 @@ from allport.evaluation import (
     calibration_personas,
     option_traces,
 )
-from allport.inventories import Inventory, load_inventory
+from allport.inventories import Inventory, load_inventory, write_inventory
+from allport.models import HumanAnswers, read_human_answers
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
+from allport.personas import TraitLevels
+from allport.psychometrics import fit_two_parameter, item_fit
 from allport.reporting import traces_figure, write_bank_report
 from allport.reporting.content import to_json
 
@@ -137,14 +143,67 @@ def _kinds(report: BankReport, number: int) -> list[str]:
     return [", ".join(w.kind for w in item.weaknesses)] if item.weaknesses else []
 
 
+def test_what_people_chose_in_situations_is_analysed_option_by_option(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Planted: three of four who choose the high side choose its second option."""
+    bank = situation_bank({"A": 5}, 2)
+    write_inventory(bank, tmp_path / "cases.json")
+    rng = np.random.default_rng(3)
+    levels = rng.normal(size=400)
+    difficulties = np.linspace(-1, 1, 10)
+    high = rng.random((400, 10)) < 1 / (1 + np.exp(-1.5 * (levels[:, None] - difficulties)))
+    second = np.where(high, rng.random(high.shape) < 0.75, rng.random(high.shape) < 0.4)
+    number = np.where(high, 1, 3) + second
+    frame = pl.DataFrame({"id": [f"p{n}" for n in range(400)]}).hstack(
+        [pl.Series(f"i{n + 1}", number[:, n]) for n in range(10)]
+    )
+    frame.write_csv(tmp_path / "people.csv")
+
+    words = ("--inventory", str(tmp_path / "cases.json"), "--stored", "literal", "--json")
+    assert main(["score", str(tmp_path / "people.csv"), *words]) == 0
+    scored = json.loads(capsys.readouterr().out)
+    assert [row["raw"] for row in scored["scores"]] == high.sum(axis=1).tolist()
+
+    people = read_human_answers(tmp_path / "people.csv", bank, stored="literal")
+    known = fit_two_parameter(people.keyed, [item.cluster for item in bank.items])
+    assert np.corrcoef(known.difficulties, difficulties)[0, 1] > 0.95
+    assert np.abs(item_fit(known, people.keyed).infit - 1).max() < 0.3
+
+    asked = [TraitLevels({"A": 0.0}, name=person) for person in people.ids]
+    design = Design(("advice-after",), ("0123",), personas=people.ids)
+    run = measure(people, bank, design, personas=asked, progress=None)
+    assert run.responses["choice"].to_numpy().reshape(400, 10).tolist() == (number - 1).tolist()
+    fitted = calibrate_items(people, bank, asked, design)
+    found = bank_report(fitted, bank, run.responses)
+    assert np.corrcoef([i.difficulty.value for i in found.items], difficulties)[0, 1] > 0.95
+    for trace in found.traces:
+        a, b, c, d = (np.mean(each) for each in trace.probabilities)
+        assert b / (a + b) == pytest.approx(0.75, abs=0.1)
+        assert d / (c + d) == pytest.approx(0.4, abs=0.12)
+
+    # Where only the side is known, nothing is said of options.
+    sides = HumanAnswers("sides", bank, people.people, people.literal.copy())
+    run = measure(sides, bank, design, personas=asked, progress=None)
+    found = bank_report(calibrate_items(sides, bank, asked, design), bank, run.responses)
+    assert found.traces == ()
+    assert "which option was chosen is not known of item" in found.not_traced
+    with pytest.raises(ResponsesError, match="Which option of item 1 of cases was chosen"):
+        option_traces(fitted, bank, run.responses, [1])
+
+
 def test_one_item_a_trait_says_what_cannot_be_computed(tmp_path: Path) -> None:
     first = [next(i for i in BANK.items if i.trait == code) for code in "EA"]
     single = BANK.model_copy(update={"items": first, "name": "single"})
-    report, _, _ = analysed(single, planted)
+    names = {trait.code: trait.name for trait in single.traits}
+    report, run, fitted = analysed(single, planted)
+    assert fitted.traits == {}
+    with pytest.raises(ResponsesError, match=r"has no levels .* has one item"):
+        option_traces(fitted, single, run.responses, [single.numbers[0]])
     for item in report.items:
         for figure in (item.discrimination, item.difficulty, item.item_rest, item.infit):
             assert math.isnan(figure.value)
-            assert f"{item.trait} has one item" in figure.reason
+            assert f"{names[item.trait]} has one item" in figure.reason
         assert math.isfinite(item.asked.value)
     assert report.traces == ()
     assert "E, A: one item says no level" in report.not_traced
@@ -162,8 +221,6 @@ def test_what_does_not_fit_is_said() -> None:
     assert report.personas == 54
     with pytest.raises(UsageError, match="calibration is of markers"):
         bank_report(fitted, load_inventory("mini-ipip-20"), run.responses)
-    import polars as pl
-
     less = run.responses.filter(pl.col("item") != AGAINST)
     with pytest.raises(ResponsesError, match=f"no answer to item {AGAINST} of markers"):
         bank_report(fitted, BANK, less)

@@ -1,7 +1,12 @@
-"""The weights that ship, on a quick subset with a little slack; `benchmarks.embedded` is whole."""
+"""The weights that ship, on quick subsets with a little slack.
+
+`benchmarks.embedded` and `benchmarks.embedded_strength` are whole, and record what bounds are near.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +26,11 @@ from allport.models import TransformersModel, load_model
 from allport.models.loading import EMBEDDED
 from allport.models.respondent import Message
 from allport.personas import BIG_FIVE, TraitLevels
+from benchmarks.embedded_strength import conversation_rows, persona_rows, probe_rows
+from benchmarks.embedded_talk import told_rows, written
+from benchmarks.results import Row
+
+import conversations  # isort: skip  # of the recipe, found once the benchmark is imported
 
 ORDERS = ("forward", "reversed")
 
@@ -46,6 +56,10 @@ def test_it_answers_with_labels_by_content(model: TransformersModel, name: str) 
     assert mass["label_mass"].min() >= 0.98
     cells = responses.pivot(on="order", index=["item", "template"], values="choice")
     assert (cells["forward"] != cells["reversed"]).mean() <= 0.12
+    by_template = responses.pivot(on="template", index=["item", "order"], values="choice")
+    choices = by_template.select(load_templates()).to_numpy()
+    pairs = itertools.combinations(choices.T, 2)
+    assert np.mean([(one != other).mean() for one, other in pairs]) <= 0.12
     # By content, and not one answer to everything.
     assert responses["literal"].n_unique() == 5
 
@@ -104,11 +118,52 @@ def test_it_says_its_answers_in_writing_too(model: TransformersModel) -> None:
     assert (read["choice"] == said["choice"]).mean() >= 0.9
 
 
-def test_it_does_small_tasks(model: TransformersModel) -> None:
-    scores = ability_scores(model, n_per_kind=15)
-    assert scores["copying"].value >= 0.85
-    assert scores["sorting"].value >= 0.85
-    assert scores["all"].value >= 0.75
+def test_it_does_small_tasks_of_each_kind(model: TransformersModel) -> None:
+    scores = ability_scores(model, n_per_kind=30)
+    least = {
+        "sums": 0.6,
+        "copying": 0.85,
+        "spelling": 0.7,
+        "sorting": 0.85,
+        "recall": 0.6,
+        "facts": 0.8,
+        "yes-no": 0.7,
+        "all": 0.8,
+    }
+    assert set(scores) == set(least)
+    for kind, score in scores.items():
+        assert score.value >= least[kind], f"{kind}: {score.value:.2f}"
+
+
+def test_answers_of_a_persona_hang_together_and_are_at_the_level_asked(
+    model: TransformersModel,
+) -> None:
+    found = values(persona_rows(model, 20))
+    for code in BIG_FIVE:
+        assert found[f"alpha.{code}"] >= 0.97
+        assert found[f"asked.{code}"] >= 0.95
+
+
+def test_a_probe_reads_the_levels_of_a_persona(model: TransformersModel) -> None:
+    # From 60 personas less is learned than from the 300 of the benchmark.
+    assert values(probe_rows(model, 60))["probe"] >= 0.9
+
+
+def test_replies_of_both_ends_of_each_trait_are_told_apart(model: TransformersModel) -> None:
+    scenes = [scene for scene in conversations.scenes() if scene.held_out]
+    found = values(told_rows(written(model, scenes[::4])))
+    for code in BIG_FIVE:
+        assert found[f"replies.{code}"] >= 0.9
+
+
+def test_its_levels_stay_through_talk(model: TransformersModel) -> None:
+    found = values(conversation_rows(model, 12, turns=3))
+    for code in BIG_FIVE:
+        assert found[f"consistency.{code}"] >= 0.95
+
+
+def values(rows: Iterable[Row]) -> dict[str, float]:
+    return {row.id.removeprefix("strength."): row.value for row in rows}
 
 
 def test_asked_for_one_trait_it_moves_that_one_most(model: TransformersModel) -> None:

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -318,16 +319,84 @@ def test_people_answer_as_respondents() -> None:
     assert responses[2].choice == 0
 
 
-def test_an_answer_shared_by_two_options_is_shared_out() -> None:
-    options = tuple(
-        Option(text=text, value=value) for text, value in zip("abcd", (1, 0, 1, 0), strict=True)
+def situations(values: Sequence[float] = (1, 0, 1, 0)) -> Inventory:
+    """One situation whose options share values, beside a statement of key -1 on the scale."""
+    options = tuple(Option(text=text, value=v) for text, v in zip("abcd", values, strict=True))
+    return inventory().model_copy(
+        update={
+            "items": (
+                Item(number=1, text="At a party …", trait="E", options=options),
+                Item(number=2, text="I stay at home.", trait="E", key=-1),
+            )
+        }
     )
-    bank = inventory().model_copy(
-        update={"items": (Item(number=1, text="At a party …", trait="E", options=options),)}
-    )
-    answers = HumanAnswers("them", bank, pl.DataFrame({"id": ["ann"]}), np.array([[1.0]]))
-    (response,) = answers.answer([question(1, "ann", tuple("abcd"))])
-    assert (response.probabilities, response.choice) == ((0.5, 0, 0.5, 0), 0)
+
+
+def test_which_of_two_options_of_one_value_was_chosen_is_not_made_up(tmp_path: Path) -> None:
+    people = pl.DataFrame({"id": ["ann"]})
+    answers = HumanAnswers("them", situations(), people, np.array([[1.0, 2.0]]))
+    first, second = answers.answer([question(1, "ann", tuple("abcd")), question(2, "ann")])
+    assert (first.probabilities, first.choice, first.label_mass) == ((0.5, 0, 0.5, 0), None, 1)
+    assert second.choice == 1
+    np.testing.assert_array_equal(answers.choices, [[np.nan, 1]])
+    with pytest.raises(ResponsesError, match="person ann: which option of item 1 was chosen"):
+        write_human_answers(answers, tmp_path / "them.csv")
+
+
+@pytest.mark.parametrize("stored", ["keyed", "literal"])
+def test_answers_to_situations_name_the_option(
+    tmp_path: Path, stored: Literal["keyed", "literal"]
+) -> None:
+    path = table(tmp_path / "p.csv", "id,i1,i2\nann,1,2\nbob,3,2\ncem,4,2\ndan,,2\n")
+    answers = read_human_answers(path, situations(), stored=stored)
+    plain = 2 if stored == "literal" else 4
+    assert answers.literal[:3].tolist() == [[1, plain], [1, plain], [0, plain]]
+    np.testing.assert_array_equal(answers.choices[:, 0], [0, 2, 3, np.nan])
+    responses = answers.answer([question(1, person, tuple("abcd")) for person in answers.ids])
+    found = [(response.choice, response.probabilities) for response in responses]
+    assert found == [(0, (1, 0, 0, 0)), (2, (0, 0, 1, 0)), (3, (0, 0, 0, 1)), (None, None)]
+    for ending in ("csv", "parquet"):
+        written = write_human_answers(answers, tmp_path / f"again.{ending}", stored=stored)
+        again = read_human_answers(written, situations(), stored=stored)
+        np.testing.assert_array_equal(again.choices, answers.choices)
+    long = table(tmp_path / "long.csv", "id,item,answer\nann,1,3\nann,2,2\n")
+    one = read_human_answers(long, situations(), stored=stored)
+    assert one.choices[0, 0] == 2
+    # Ann and Bob are of one score, and told apart.
+    assert answers.chosen is not None
+    alike = [
+        HumanAnswers(
+            "x",
+            situations(),
+            answers.people[:1],
+            answers.literal[:1].copy(),
+            "",
+            answers.chosen[n : n + 1].copy(),
+        )
+        for n in (0, 1)
+    ]
+    assert alike[0].describe() != alike[1].describe()
+
+
+@pytest.mark.parametrize("given", ["0", "5", "1.5", "-1"])
+def test_sides_are_refused_where_the_option_is_wanted(tmp_path: Path, given: str) -> None:
+    path = table(tmp_path / "p.csv", f"id,i1,i2\nann,1,2\nbob,{given},2\n")
+    with pytest.raises(
+        ResponsesError,
+        match=rf"line 3 \(person bob\), column 'i1': {given} is no option of item 1; give",
+    ):
+        read_human_answers(path, situations(), stored="literal")
+
+
+def test_options_that_do_not_stand_for_the_answer_are_refused() -> None:
+    people = pl.DataFrame({"id": ["ann"]})
+    for chosen, said in (
+        ([[1.0, np.nan]], "index 1 of item 1"),
+        ([[9.0, np.nan]], "index 9"),
+        ([[1.0]], "shape"),
+    ):
+        with pytest.raises(ResponsesError, match=said):
+            HumanAnswers("x", situations(), people, np.array([[1.0, 2.0]]), "", np.array(chosen))
 
 
 @pytest.mark.parametrize(

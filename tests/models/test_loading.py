@@ -26,6 +26,19 @@ def folder(tmp_path: Path, tiny_model: Any, tokenizer: Any) -> Path:
     return path
 
 
+def test_a_model_knows_how_to_load_it_again(
+    folder: Path, tiny_model: Any, tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    model = load_model(folder.name, batch_size=3)
+    assert isinstance(model, TransformersModel)
+    assert model.loading is not None
+    assert (model.loading["name"], model.loading["batch_size"]) == (str(folder.resolve()), 3)
+    monkeypatch.chdir("/")
+    assert load_model(**model.loading).describe() == model.describe()
+    assert TransformersModel(tiny_model("llama"), tokenizer).loading is None
+
+
 def test_a_folder_answers_like_the_model_it_was_saved_from(
     folder: Path, tiny_model: Any, tokenizer: Any, ask: Any
 ) -> None:

@@ -116,8 +116,15 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str | byte
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ResponsesError, match="cannot be read as a person file"):
+    with pytest.raises(ResponsesError, match=r"There is no person file .*nobody\.json"):
         read_person(tmp_path / "nobody.json")
+
+
+def test_a_file_of_many_people_is_told_where_it_goes(tmp_path: Path) -> None:
+    file = tmp_path / "people.json"
+    file.write_text('[{"case": 1, "i1": 5}]', encoding="utf-8")
+    with pytest.raises(ResponsesError, match=r"as files of many people do \(--people\)\.$"):
+        read_person(file)
 
 
 def test_answers_to_other_items_of_the_same_name_are_refused(ann: Person, tmp_path: Path) -> None:

@@ -80,8 +80,24 @@ def test_more_asking_is_found_that_is_just_enough() -> None:
     fewer = {**need, "item": need["item"] - 5}
     assert standard_error_of_mean(found, fewer) > 1.5
     assert needed_levels(found, 0.01, {"item": (5, 10), "order": (1, 2)}) is None
-    all_orders = standard_error_of_mean(found, fixed=("order",))
-    assert all_orders == pytest.approx(math.sqrt(max(0, found.variances["item",]) / 40))
+
+
+def test_a_fixed_facet_is_no_error_by_itself_but_what_goes_with_it_is() -> None:
+    # Drawn anew are the items and what each makes of the orders; the orders stay what they are.
+    rng = np.random.default_rng(5)
+    orders = rng.normal(0, 20, (1, 1, 4))
+
+    def table(items: int) -> np.ndarray:
+        y = rng.normal(0, 2, (items, 1, 1)) + orders + rng.normal(0, 10, (items, 1, 4))
+        return np.asarray(y + rng.normal(0, 3, (items, 3, 4)))
+
+    truth = np.std([table(40).mean() for _ in range(3000)])
+    found = [variance_components(table(40), ("item", "template", "order")) for _ in range(100)]
+    errors = [standard_error_of_mean(each, fixed=("order",)) for each in found]
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(truth, rel=0.1)
+    assert min(errors) > 0
+    with pytest.raises(UsageError, match="All 4 levels of 'order' are asked"):
+        standard_error_of_mean(found[0], {"order": 2}, fixed=("order",))
 
 
 def test_what_cannot_be_analysed_is_refused() -> None:

@@ -81,6 +81,8 @@ class AdaptiveMeasurement:
     """The questions that were put, and their responses."""
     scores: tuple[AdaptiveScore, ...]
     """One a persona and trait, personas in the order of the design."""
+    left_out: Mapping[str, str]
+    """Traits that were not asked, as their items could not be calibrated, with the reason."""
 
     @property
     def share_used(self) -> float:
@@ -94,6 +96,7 @@ class AdaptiveMeasurement:
             "respondent": self.run.record.respondent,
             "adaptive": dict(self.run.record.adaptive or {}),
             "items_used": self.share_used,
+            **({"left_out": dict(self.left_out)} if self.left_out else {}),
             "scores": [
                 {
                     **dataclasses.asdict(score),
@@ -127,7 +130,8 @@ def measure_adaptively(
     """Ask of each trait the items that tell most about the respondent, until it is known.
 
     At most one item of a statement is asked until every statement of the trait was asked from, and
-    so on round; among these the next is drawn from the best few.
+    so on round; among these the next is drawn from the best few. Traits that the calibration left
+    out are not asked.
 
     Args:
         respondent: Who answers.
@@ -146,7 +150,8 @@ def measure_adaptively(
         progress: See `measure`.
 
     Raises:
-        UsageError: The calibration is of another inventory or way of asking, the design chooses
+        UsageError: The calibration is of another inventory or way of asking or has no trait, the
+            design chooses
             items or conditions, or an error or a number is not above zero.
         ModelError, RunError: See `measure`.
     """
@@ -167,10 +172,11 @@ def measure_adaptively(
         dataclasses.replace(record, adaptive=rule),
         tests.rounds,
         run_folder,
-        most=most_questions(inventory, design, most_items),
+        most=most_questions(inventory, calibration, design, most_items),
         progress=progress,
     )
-    found = AdaptiveMeasurement(run, tests.scores(standard_error, score_error))
+    scores = tests.scores(standard_error, score_error)
+    found = AdaptiveMeasurement(run, scores, calibration.left_out)
     if run.folder is not None:
         text = json.dumps(found.to_json(), indent=1, ensure_ascii=False) + "\n"
         try:
@@ -183,9 +189,11 @@ def measure_adaptively(
     return found
 
 
-def most_questions(inventory: Inventory, design: Design, most_items: int | None) -> int:
+def most_questions(
+    inventory: Inventory, calibration: BankCalibration, design: Design, most_items: int | None
+) -> int:
     """How many questions an adaptive run puts at most."""
-    sizes = [len(inventory.columns(trait.code)) for trait in inventory.traits]
+    sizes = [len(trait.items) for trait in calibration.traits.values()]
     items = sum(size if most_items is None else min(size, most_items) for size in sizes)
     return items * len(design.conditions(inventory))
 
@@ -296,6 +304,11 @@ def _check(
     among: int,
 ) -> None:
     calibration.require(inventory)
+    if not calibration.traits:
+        raise UsageError(
+            f"No trait of {inventory.name} could be calibrated, so nothing tells which items to "
+            "choose; measure without a calibration."
+        )
     for name, value in (("level", standard_error), ("score", score_error)):
         if value is not None and not value > 0:
             raise UsageError(f"A standard error of the {name} of {value:g} is never reached.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -51,6 +51,8 @@ class BankCalibration:
     personas: int
     """As how many personas."""
     traits: Mapping[str, CalibratedTrait]
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """Traits whose items cannot be calibrated, by code, with the reason."""
 
     @property
     def content_hash(self) -> str:
@@ -80,14 +82,22 @@ class BankCalibration:
                 for code, trait in self.traits.items()
             },
         }
+        if self.left_out:
+            content["left_out"] = dict(self.left_out)
         return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def write(self, path: Path | str) -> Path:
         """Write a calibration file whole.
 
         Raises:
+            ResponsesError: No trait could be calibrated.
             OSError: The folder cannot be written, or the disk is full.
         """
+        if not self.traits:
+            raise ResponsesError(
+                f"No trait of {self.inventory} could be calibrated ({_listed(self.left_out)}); "
+                f"{path} is not written."
+            )
         return write_atomically(path, self.to_json())
 
     def require(self, inventory: Inventory) -> Self:
@@ -128,6 +138,7 @@ def read_calibration(path: Path | str, inventory: Inventory) -> BankCalibration:
             asking=dict(content["asking"]),
             personas=int(content["personas"]),
             traits={code: _trait(code, known) for code, known in content["traits"].items()},
+            left_out={str(code): str(why) for code, why in content.get("left_out", {}).items()},
         )
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist; {_advice(inventory, str(path))}") from None
@@ -139,7 +150,9 @@ def read_calibration(path: Path | str, inventory: Inventory) -> BankCalibration:
     found.require(inventory)
     for trait in inventory.traits:
         own = tuple(inventory.numbers[i] for i in inventory.columns(trait.code))
-        if own and (trait.code not in found.traits or found.traits[trait.code].items != own):
+        if not own or (trait.code in found.left_out and trait.code not in found.traits):
+            continue
+        if trait.code not in found.traits or found.traits[trait.code].items != own:
             raise ResponsesError(
                 f"{path} has not the items of {trait.code} in {inventory.name}; "
                 f"{_advice(inventory, str(path))}"
@@ -191,6 +204,8 @@ def _trait(code: str, content: Mapping[str, Any]) -> CalibratedTrait:
         np.array(content[name], dtype=np.float64) for name in ("discriminations", "difficulties")
     )
     dispersion = float(content["dispersion"])
+    if len(items) == 1:
+        raise ValueError(f"trait {code} has one item, which tells no parameters")
     if not a.shape == b.shape == (len(items),):
         raise ValueError(
             f"trait {code} has {a.size} and {b.size} parameters for {len(items)} items"
@@ -209,6 +224,10 @@ def _trait(code: str, content: Mapping[str, Any]) -> CalibratedTrait:
             bool(content["converged"]),
         ),
     )
+
+
+def _listed(left_out: Mapping[str, str]) -> str:
+    return "; ".join(f"{code}: {why}" for code, why in left_out.items())
 
 
 def _advice(inventory: Inventory, path: str = "CALIBRATION.json") -> str:

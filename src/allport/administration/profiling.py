@@ -13,9 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allport.administration.cautions import cautions_of
-from allport.administration.orders import permutation
 from allport.administration.profiles import Profile, ProfileRow, Sides, Styles, Usability
-from allport.administration.responses import answers, option_probabilities
+from allport.administration.responses import answers, option_places, option_probabilities
 from allport.administration.situation_profiles import has_sides, item_sides
 from allport.errors import ResponsesError
 from allport.inventories.inventory import Inventory
@@ -171,16 +170,9 @@ class _Measured:
 
     def position(self) -> PositionEffect:
         """The effect of the place at which options were shown."""
-        probabilities = option_probabilities(self.responses, self.inventory)
-        places = np.zeros(probabilities.shape)
-        for row, condition in enumerate(self.conditions):
-            for column, item in enumerate(self.inventory.items):
-                count = len(self.inventory.options(item))
-                shown = permutation(condition.order, count)
-                places[row, column, list(shown)] = np.arange(count)
         return position_effect(
-            probabilities,
-            places,
+            option_probabilities(self.responses, self.inventory),
+            option_places(self.responses, self.inventory),
             confidence=self.confidence,
             resamples=self.resamples,
             seed=self.seed,

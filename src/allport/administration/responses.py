@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from allport.administration.orders import permutation
 from allport.errors import ResponsesError
 from allport.files import write_atomically
 from allport.inventories.inventory import Inventory
@@ -23,6 +24,7 @@ __all__ = [
     "Answers",
     "administrations",
     "answers",
+    "option_places",
     "option_probabilities",
     "read_responses",
     "responses_frame",
@@ -169,6 +171,18 @@ def option_probabilities(responses: pl.DataFrame, inventory: Inventory) -> NDArr
         cell = table[index[Condition(*condition)], column[item]]
         cell[: len(probabilities)] = probabilities
     return table
+
+
+def option_places(responses: pl.DataFrame, inventory: Inventory) -> NDArray[np.float64]:
+    """Place at which each option was shown, 0 the first, in the shape of `option_probabilities`."""
+    conditions = administrations(responses)
+    most = max(len(inventory.options(item)) for item in inventory.items)
+    places = np.zeros((len(conditions), len(inventory.items), most))
+    for row, condition in enumerate(conditions):
+        for column, item in enumerate(inventory.items):
+            count = len(inventory.options(item))
+            places[row, column, list(permutation(condition.order, count))] = np.arange(count)
+    return places
 
 
 def validate_responses(responses: pl.DataFrame, inventory: Inventory, where: str) -> pl.DataFrame:

@@ -130,6 +130,8 @@ def print_adaptive(found: AdaptiveMeasurement, calibration: BankCalibration) -> 
         "of the personas that items were calibrated on.",
         style="dim",
     )
+    for why in found.left_out.values():
+        out.print(f"! Not measured adaptively: {printable(why, 120)}.", style="yellow")
     if calibration.respondent != run.record.respondent:
         out.print(
             f"! Items were calibrated on {printable(calibration.respondent, 60)}; calibrate them "

@@ -82,9 +82,21 @@ class CalibrationOptions:
 
 
 def print_calibration(
-    calibration: BankCalibration, report: BankReport, files: BankFiles, written: Path, json: bool
+    calibration: BankCalibration,
+    report: BankReport,
+    files: BankFiles,
+    written: Path | None,
+    json: bool,
 ) -> None:
-    """Print how much the items of each trait tell, which are weak, and where it is written."""
+    """Print how much the items of each trait tell, which are weak, and where it is written.
+
+    Args:
+        calibration: The items of each trait.
+        report: Which of them are weak.
+        files: Where that is written.
+        written: The calibration file; None where no trait could be calibrated.
+        json: Print JSON for machines.
+    """
     import numpy as np
 
     from allport.psychometrics import item_information
@@ -112,11 +124,12 @@ def print_calibration(
     if json:
         print_json(
             {
-                "file": str(written),
+                "file": None if written is None else str(written),
                 "inventory": calibration.inventory,
                 "respondent": calibration.respondent,
                 "personas": calibration.personas,
                 "traits": rows,
+                "left_out": dict(calibration.left_out),
                 "weak": to_json(report.weak),
                 "bank": str(files.data),
                 "figure": None if files.figure is None else str(files.figure),
@@ -140,13 +153,22 @@ def print_calibration(
             number(row["whole_bank_error"]),
             "" if row["converged"] else "the fit had not settled; give more --personas",
         )
-    screen.print(table)
-    screen.print(
-        "\nDiscrimination is the median; difficulty and the standard error that all items together "
-        "reach are in standard deviations of these personas.",
-        style="dim",
-    )
+    if rows:
+        screen.print(table)
+        screen.print(
+            "\nDiscrimination is the median; difficulty and the standard error that all items "
+            "together reach are in standard deviations of these personas.",
+            style="dim",
+        )
     print_weak_items(report, files)
+    for why in calibration.left_out.values():
+        screen.print(f"! Left out of the calibration: {printable(why, 120)}.", style="yellow")
+    if written is None:
+        screen.print(
+            "No trait is left to be asked adaptively, and no calibration file was written.",
+            style="yellow",
+        )
+        return
     screen.print(
         f"Ask adaptively: `allport measure MODEL --inventory {calibration.inventory} "
         f"--adaptive {written}`"

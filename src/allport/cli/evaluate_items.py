@@ -93,7 +93,7 @@ def items_(
             folder=folder / "calibration",
             progress=progress,
         )
-        written = fitted.write(calibration.file)
+        written = fitted.write(calibration.file) if fitted.traits else None
         answered = read_run(folder / "calibration").responses
         report = bank_report(fitted, banks[0], answered, personas)
         files = write_bank_report(report, banks[0], folder)
@@ -142,6 +142,7 @@ def _print(found: list[ItemEvaluation]) -> None:
     from rich.table import Table
 
     from allport.evaluation import COLUMNS
+    from allport.reporting.palette import number
     from allport.reporting.plain_text import printable
 
     screen = console()
@@ -152,15 +153,23 @@ def _print(found: list[ItemEvaluation]) -> None:
     table.add_row("items", *(f"{each.items:,}" for each in found))
     for name in COLUMNS:
         table.add_row(name, *(_cell(each.columns[name]) for each in found))
+        if name == "refusal, generated":
+            table.add_row("of it refused", *(_cell(each.refused) for each in found), style="dim")
+        if name == "refusal, labels":
+            cells = (_cell(each.low_mass["1/4"]) for each in found)
+            table.add_row("labels under a quarter", *cells, style="dim")
     for factor, said in (("template", "prompt"), ("order", "order"), ("form", "paraphrase")):
-        table.add_row(
-            f"{said}, beside chance",
-            *(
-                _cell(each.sensitivity[factor].corrected, 2) if factor in each.sensitivity else "–"
-                for each in found
-            ),
-            style="dim",
+        asked = [each.sensitivity.get(factor) for each in found]
+        rows: tuple[tuple[str, list[Estimate | None], int], ...] = (
+            (f"{said}, beside chance", [s.corrected if s else None for s in asked], 2),
+            (f"{said}, to the other side", [s.side if s else None for s in asked], 1),
+            (f"{said}, sides beside chance", [s.side_corrected if s else None for s in asked], 2),
         )
+        for what, estimates, digits in rows:
+            cells = ("–" if e is None else _cell(e, digits) for e in estimates)
+            table.add_row(what, *cells, style="dim")
+    cells = (_cell(each.position.coefficient, 3) for each in found)
+    table.add_row("position effect", *cells, style="dim")
     screen.print(table)
     for each in found:
         screen.print(f"\n{printable(each.inventory, 60)}: what moved when a trait was asked for")
@@ -174,17 +183,69 @@ def _print(found: list[ItemEvaluation]) -> None:
         for code, row in each.moved.items():
             matrix.add_row(
                 code,
-                *(f"{row[trait].value:+.0f}" for trait in traits),
-                f"{each.reached[code]['high']:.0f}%",
-                f"{each.reached[code]['low']:.0f}%",
+                *(number(row[trait].value, 0, signed=True) for trait in traits),
+                *(_percent(each.reached[code][end]) for end in ("high", "low")),
             )
         screen.print(matrix)
+        _print_reliability(each)
     screen.print(
         "Points of 100. Sensitivities are shares of items whose chosen option changes; beside "
-        "chance, 1 is as often as chance would. Movement is the score with a high persona less "
-        "that with a low one.",
+        "chance, 1 is as often as chance would. Position effect: what an option's probability "
+        "gains from first place to last. Movement is the score with a high persona less that with "
+        "a low one. Standard error: of a trait's score, had other items, templates and orders been "
+        "asked; needed is the least asking for one of 2 points.",
         style="dim",
     )
+    for each in found:
+        if each.unanswered:
+            screen.print(
+                f"! {printable(each.inventory, 60)}: {each.unanswered:,} of {each.asked:,} "
+                "questions had no usable answer; figures are of the others.",
+                style="yellow",
+            )
+
+
+def _print_reliability(found: ItemEvaluation) -> None:
+    """Where the variance of each trait's item scores comes from."""
+    from rich.table import Table
+
+    from allport.reporting.plain_text import printable
+
+    table = Table()
+    table.add_column("trait")
+    table.add_column("standard error", justify="right")
+    table.add_column("needed")
+    table.add_column("largest shares of variance")
+    reasons: dict[str, list[str]] = {}
+    for code, trait in found.reliability.items():
+        if trait.components is None:
+            reasons.setdefault(trait.error.reason, []).append(code)
+            continue
+        needed = "more than was tried"
+        if trait.needed is not None:
+            needed = ", ".join(f"{n} {of}{'s' if n > 1 else ''}" for of, n in trait.needed.items())
+        shares = sorted(trait.components.shares.items(), key=lambda s: -s[1])[:3]
+        said = ", ".join(f"{' x '.join(e)} {_percent(100 * s)}" for e, s in shares)
+        table.add_row(code, _cell(trait.error), needed, said)
+    if table.row_count:
+        console().print(table)
+    for reason, codes in reasons.items():
+        console().print(
+            f"! {printable(found.inventory, 60)}, {', '.join(codes)}: no standard error. "
+            f"{printable(reason, 200)}",
+            style="yellow",
+        )
+    for code, trait in found.reliability.items():
+        if trait.components is not None and trait.left_out:
+            console().print(
+                f"! {code}: {trait.left_out} items were left out of the variances, which need "
+                "complete answers and equally many items a statement.",
+                style="yellow",
+            )
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:.0f}%"
 
 
 def _cell(estimate: Estimate, digits: int = 1) -> str:

@@ -93,17 +93,19 @@ def import_(
     replace: Flag = False,
     json: Json = False,
 ) -> None:
-    """Import the texts of bfi-44 or sd-3, or an inventory of your own.
+    """Import the texts of bfi-44 or sd-3, the situations of TRAIT, or an inventory of your own.
 
     Args:
         name: The name it is to have; bfi-44 and sd-3 take texts for the keys that ship.
-        files: A .json, .toml or .csv file, or several .jsonl files of yes/no statements.
+        files: A .json, .toml or .csv file, or several .jsonl files of yes/no statements; TRAIT as a
+            .json, .jsonl or .parquet file, or mirlab/TRAIT from the hub.
         questionnaire: What a file of many questionnaires calls this one.
         scale: Texts of the answers, lowest first, where the file does not say.
         replace: Write over what was imported earlier under this name.
         json: Print JSON for machines.
     """
     from allport.inventories import import_inventory
+    from allport.reporting.plain_text import printable
 
     inventory = import_inventory(
         name, files, questionnaire=questionnaire, scale=scale or (), replace=replace
@@ -115,6 +117,8 @@ def import_(
         f"Imported {inventory.title} as {inventory.name}: {len(inventory.items)} items. "
         f"Ask it with `allport measure MODEL --inventory {inventory.name}`."
     )
+    if inventory.notes:
+        console().print(printable(inventory.notes))
 
 
 def check_(file: Path, /, *, json: Json = False) -> None:
@@ -156,6 +160,7 @@ def _summary(inventory: Inventory) -> dict[str, Any]:
             }
             for trait in inventory.traits
         },
+        "notes": inventory.notes,
         "hash": inventory.content_hash,
     }
 

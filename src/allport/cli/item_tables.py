@@ -25,8 +25,8 @@ def print_validity(found: InstrumentValidity) -> None:
 
     screen = console()
     screen.print(
-        f"\nWhat {len(found.inventories)} inventories make of {found.personas} personas of "
-        f"{printable(found.respondent, 60)}\n",
+        f"\n{found.personas} personas of {printable(found.respondent, 60)} under "
+        f"{printable(', '.join(found.inventories), 120)}\n",
         style="bold",
     )
     heads = ("r", "95% interval", "Without error", "HTMT", "Other trait, other", "same inventory")
@@ -44,7 +44,8 @@ def print_validity(found: InstrumentValidity) -> None:
             _won(each.other_inventory),
             _won(each.same_inventory),
         )
-    screen.print(table)
+    if found.agreements:
+        screen.print(table)
     heads = ("Alpha", "r with level asked", "r", "95% interval", "Without error", "HTMT")
     table = plain_table("Inventory", "Trait", *heads[:2], "Nearest other", *heads[2:], right=heads)
     for measure in found.measures:
@@ -70,10 +71,14 @@ def print_validity(found: InstrumentValidity) -> None:
     screen.print(table)
     screen.print(
         "\nEach persona has a level of every trait, unrelated between traits. r is over personas; "
-        "without error is r over the geometric mean of the alphas. The last columns of the first "
-        "table: the largest |r| with another trait, and how many of those r is above (Campbell & "
-        "Fiske). HTMT: near 1 for one trait, below .85 for two. Nearest other: the trait of the "
-        "same inventory that goes most with it.",
+        "without error is r over the geometric mean of the alphas. HTMT: near 1 for one trait, "
+        "below .85 for two. Nearest other: the trait of the same inventory that goes most with it."
+        + (
+            " Other trait: the largest |r| with another trait, and how many of those r is above "
+            "(Campbell & Fiske)."
+            if found.agreements
+            else ""
+        ),
         style="dim",
     )
     for code, why in found.left_out.items():

@@ -38,8 +38,8 @@ def score(
     person's scores are written with --out.
 
     Args:
-        file: CSV or Parquet with one row a person (columns i1, i2, …) or one row an answer; or a
-            person file (.json).
+        file: CSV or Parquet with one row a person (columns i1, i2, …) or one row an answer, of
+            situations the number of the option chosen; or a person file (.json).
         inventory: What was answered; a person file says it itself.
         stored: literal for answers as given, keyed where reversed items are reversed already.
         sex: Of everybody the file does not tell it of; chooses the norms.

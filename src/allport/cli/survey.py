@@ -250,4 +250,24 @@ def _show(screen: Console, person: Person, out: Path, skipped: tuple[int, ...], 
             style="dim",
         )
     screen.print(f"Person file: {out}", style="bold")
-    screen.print(f"A model like you: allport align embedded --to {out} --method pas")
+    command = _next_command(out)
+    if command:
+        screen.print(f"A model like you: {command}")
+
+
+def _next_command(file: Path) -> str:
+    """What makes a model answer as the person does, given what they answered; empty for nothing."""
+    from allport.alignment.answers_to_fit import fitting_answers
+    from allport.errors import AllportError
+    from allport.personas import read_person
+
+    try:
+        person = read_person(file)
+    except AllportError:
+        # Its inventory came from a file, and the name of it leads nowhere.
+        return ""
+    try:
+        fitting_answers(person)
+    except AllportError:
+        return f"allport measure embedded --person {file} --inventory ipip-neo-120"
+    return f"allport align embedded --to {file} --method pas"

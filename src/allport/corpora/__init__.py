@@ -24,12 +24,6 @@ if TYPE_CHECKING:
         simulate_people,
     )
     from allport.corpora.population import PopulationModel, population_model
-    from allport.corpora.situations import (
-        TRAIT_HUB_ID,
-        TRAIT_SPLITS,
-        read_situations,
-        write_situations,
-    )
     from allport.corpora.splits import (
         ItemSplit,
         short_form_numbers,
@@ -40,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PAPI_CORPORA",
-    "TRAIT_HUB_ID",
-    "TRAIT_SPLITS",
     "BuiltSituations",
     "ItemSplit",
     "OfflineWriter",
@@ -60,7 +52,6 @@ __all__ = [
     "read_papi",
     "read_people",
     "read_people_frame",
-    "read_situations",
     "read_statements",
     "scan_people",
     "seed_items",
@@ -69,7 +60,6 @@ __all__ = [
     "short_form_split",
     "simulate_people",
     "write_people",
-    "write_situations",
 ]
 
 # numpy, polars and pydantic are imported with the first name that needs them.
@@ -110,12 +100,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "population": (
         "PopulationModel",
         "population_model",
-    ),
-    "situations": (
-        "TRAIT_HUB_ID",
-        "TRAIT_SPLITS",
-        "read_situations",
-        "write_situations",
     ),
     "splits": (
         "ItemSplit",

@@ -24,7 +24,7 @@ from allport.corpora.building_stages import (
     write_statements,
 )
 from allport.corpora.building_store import CallStore
-from allport.corpora.building_writers import OfflineWriter, Writer
+from allport.corpora.building_writers import OfflineWriter, Writer, seed_events
 from allport.errors import RunError, UsageError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Respondent
@@ -90,7 +90,7 @@ def build_situations(
         The bank, its yield and what was found.
 
     Raises:
-        UsageError: A number is out of range, or there are no seeds.
+        UsageError: A number is out of range or beyond what the writer has, or there are no seeds.
         RunError: The folder holds something else, or no item passed.
         ModelError: A writer or a judge cannot be asked.
     """
@@ -106,6 +106,8 @@ def build_situations(
         raise UsageError("There is nothing to build from: no seed item and no statement.")
     folder = Path(folder)
     writer = writer or OfflineWriter()
+    if isinstance(writer, OfflineWriter):
+        _check_events(per_statement, spare)
     record = {
         "writer": {"name": writer.name, "identity": writer.identity},
         "prompts": prompt_version(),
@@ -155,6 +157,18 @@ def build_situations(
             replies_asked=store.asked,
         )
         return replace(built, files=write_built(built, folder))
+
+
+def _check_events(per_statement: int, spare: int) -> None:
+    """Refuse more situations of a statement than the offline writer has events."""
+    events = len(seed_events())
+    if per_statement + spare > events:
+        advice = f"ask for {events - spare} or fewer" if spare < events else "ask for fewer spare"
+        raise UsageError(
+            f"The offline writer has {events} events, and {per_statement} situations of each "
+            f"statement with {spare} to spare want {per_statement + spare}; {advice}, or name a "
+            "writer with --writer."
+        )
 
 
 def _statements(

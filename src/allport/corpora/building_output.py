@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from allport.corpora.building_checks import Candidate
 from allport.corpora.building_replies import StageYield, prompt_version
-from allport.corpora.situations import write_situations
 from allport.files import write_atomically
 from allport.inventories.inventory import Inventory, Item, Option
+from allport.inventories.situations import write_situations
 from allport.inventories.writing import write_inventory
 
 if TYPE_CHECKING:

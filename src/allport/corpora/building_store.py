@@ -67,8 +67,9 @@ class CallStore:
         self._resources = contextlib.ExitStack()
         try:
             self._lock()
-            self._agree(record)
+            self._begin(record)
             self._database = self._open()
+            self._agree(record)
         except OSError as error:
             self._resources.close()
             self._fail(error)
@@ -124,25 +125,35 @@ class CallStore:
             ) from None
         self._resources.callback(lock.release)
 
-    def _agree(self, record: Mapping[str, Any]) -> None:
-        path = self.folder / _RECORD
-        wanted = json.loads(json.dumps(record, default=str))
-        if not path.exists():
-            own = (_LOCK, _DATABASE, f".{_RECORD}.")
-            others = [p.name for p in self.folder.iterdir() if not p.name.startswith(own)]
-            if others:
-                raise RunError(
-                    f"{self.folder} holds other files ({min(others)}) and no build; name an empty "
-                    "or a new folder."
-                )
-            write_atomically(path, json.dumps(wanted, indent=1, ensure_ascii=False) + "\n")
+    def _begin(self, record: Mapping[str, Any]) -> None:
+        if (self.folder / _RECORD).exists():
             return
+        own = (_LOCK, _DATABASE, f".{_RECORD}.")
+        others = [p.name for p in self.folder.iterdir() if not p.name.startswith(own)]
+        if others:
+            raise RunError(
+                f"{self.folder} holds other files ({min(others)}) and no build; name an empty "
+                "or a new folder."
+            )
+        self._write(record)
+
+    def _write(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps(record, default=str, indent=1, ensure_ascii=False) + "\n"
+        write_atomically(self.folder / _RECORD, text)
+
+    def _agree(self, record: Mapping[str, Any]) -> None:
+        wanted = json.loads(json.dumps(record, default=str))
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found = json.loads((self.folder / _RECORD).read_text("utf-8"))
         except ValueError:
+            found = None
+        if not isinstance(found, dict):
             found = {}
         differing = [name for name, value in wanted.items() if found.get(name) != value]
-        if differing:
+        if differing and found.keys() == wanted.keys() and not self._holds_replies():
+            # Nothing was written yet, so there is nothing that another command could mix up.
+            self._write(record)
+        elif differing:
             raise RunError(
                 f"{self.folder} holds a build with other {' and '.join(differing)}; name another "
                 "folder, or give the same command as before."
@@ -158,6 +169,13 @@ class CallStore:
         except sqlite3.Error as error:
             self._fail(error)
         return database
+
+    def _holds_replies(self) -> bool:
+        try:
+            row = self._database.execute("SELECT EXISTS (SELECT 1 FROM calls)").fetchone()
+        except sqlite3.Error as error:
+            self._fail(error)
+        return bool(row[0])
 
     def _fail(self, error: OSError | sqlite3.Error) -> NoReturn:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         within_person_r,
     )
     from allport.evaluation.person_targets import BenchmarkPeople, benchmark_people
+    from allport.evaluation.score_reliability import ScoreReliability
     from allport.evaluation.side_effects import (
         NeutralText,
         fluency,
@@ -230,6 +231,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BenchmarkPeople",
         "benchmark_people",
     ),
+    "score_reliability": ("ScoreReliability",),
     "side_effects": (
         "NeutralText",
         "fluency",
@@ -293,6 +295,7 @@ __all__ = [
     "Rating",
     "Resampled",
     "ScoreReading",
+    "ScoreReliability",
     "Sensitivity",
     "TraitAgreement",
     "Weakness",

@@ -112,7 +112,7 @@ class InstrumentValidity:
     """How many were scored by every measure."""
     inventories: tuple[str, ...]
     traits: tuple[str, ...]
-    """Those that two inventories or more measure."""
+    """Those that two inventories or more measure; of one inventory, all that it measures."""
     left_out: Mapping[str, str]
     """By trait that was not asked about, why."""
     missing: float
@@ -145,18 +145,15 @@ def shared_traits(
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Codes of the traits that can be compared, and why others cannot.
 
+    Of one inventory these are all its traits of which there are personas.
+
     Raises:
-        UsageError: There are not two inventories of different names, or they share no trait.
+        UsageError: An inventory is named twice, there is nothing to compare, or no trait is shared.
     """
     names = [inventory.name for inventory in inventories]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise UsageError(f"{twice} is named twice; validity compares different inventories.")
-    if len(names) < 2:
-        raise UsageError(
-            f"Validity compares inventories, and there is only {names[0] if names else 'none'}; "
-            "name two or more that measure the same traits."
-        )
     owners: dict[str, list[str]] = {}
     for inventory in inventories:
         for trait in inventory.traits:
@@ -166,9 +163,14 @@ def shared_traits(
     for code, own in owners.items():
         if code not in BIG_FIVE and code not in DARK_TRIAD:
             left_out[code] = "there are no personas of it"
-        elif len(own) < 2:
+        elif len(own) < min(2, len(names)):
             left_out[code] = f"only {own[0]} measures it"
     shared = tuple(code for code in owners if code not in left_out)
+    if len(names) < 2 and len(shared) < 2:
+        raise UsageError(
+            f"{names[0]} measures {shared[0] if shared else 'no trait that there are personas for'}"
+            " and nothing else to relate it to; name another inventory, or one of several traits."
+        )
     if not shared:
         raise UsageError(
             f"No two of {', '.join(names)} share a trait of the Big Five or the dark triad under "
@@ -191,11 +193,12 @@ def compare_inventories(
     """Ask several inventories of a respondent as many personas, and relate their scores.
 
     Every inventory is asked in its first standard template and its standard option orders, only
-    items of traits that two or more measure. Scores are means of items over those orders.
+    items of traits that two or more measure. Scores are means of items over those orders. Of one
+    inventory, all its traits are related to each other, and nothing is convergent.
 
     Args:
         respondent: Who is asked.
-        inventories: Two or more, Likert or situational.
+        inventories: Likert or situational.
         personas: As how many personas; each has a level of every shared trait.
         folder: Where runs are kept and resumed, one folder an inventory; nowhere by default.
         seed: Of the levels and of resampling.
@@ -282,7 +285,14 @@ def _judged(
     relations = scale_relations(list(filled.values()), asked, resamples=resamples, seed=seed)
     alphas = [cronbach_alpha(table).raw for table in filled.values()]
     names = list(filled)
-    multitrait, matrix = _multitrait(filled, [alpha.value for alpha in alphas], traits)
+    agreements: tuple[TraitAgreement, ...] = ()
+    if len({inventory for inventory, _ in names}) > 1:
+        multitrait, matrix = _multitrait(filled, [alpha.value for alpha in alphas], traits)
+        agreements, pattern = _agreements(multitrait), multitrait.pattern
+    else:
+        matrix = np.corrcoef([table.mean(axis=1) for table in filled.values()])
+        np.fill_diagonal(matrix, [alpha.value for alpha in alphas])
+        pattern = undefined("one inventory measures each trait once")
     return InstrumentValidity(
         respondent,
         int(usable.sum()),
@@ -297,8 +307,8 @@ def _judged(
             )
         ),
         matrix,
-        _agreements(multitrait),
-        multitrait.pattern,
+        agreements,
+        pattern,
         _pairs(names, relations),
     )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate_items", "calibration_personas", "spread_levels"]
 
 _PERSONAS = 60
+_ALONE = "{trait} has one item, and nothing that it could be set against"
 _STEPS = 8
 """Steps of .25 from the lowest level to the highest: the degrees that adjectives can say."""
 
@@ -50,7 +51,8 @@ def calibrate_items(
 
     The share of the high side chosen, mean over the conditions of the design, is fitted by the
     two-parameter logistic model with items nested in statements; see `fit_two_parameter`. Levels
-    are in standard deviations of these personas.
+    are in standard deviations of these personas. A trait of one item is left out, as nothing tells
+    how well that item measures it.
 
     Args:
         respondent: Who is asked.
@@ -78,7 +80,8 @@ def calibrate_items(
     design = dataclasses.replace(design, personas=tuple(persona.name for persona in personas))
     run = measure(respondent, inventory, design, folder, personas=personas, progress=progress)
     shares = item_shares(run.responses, inventory)
-    traits = {}
+    traits: dict[str, CalibratedTrait] = {}
+    left_out: dict[str, str] = {}
     for trait in inventory.traits:
         items = [inventory.items[i] for i in inventory.columns(trait.code)]
         if not items:
@@ -91,6 +94,9 @@ def calibrate_items(
                 f"{respondent.name} gave no usable answer to item {number} of {inventory.name} as "
                 "any persona, so the bank cannot be calibrated on it."
             )
+        if len(items) == 1:
+            left_out[trait.code] = _ALONE.format(trait=trait.name)
+            continue
         grouped = [item.cluster for item in items]
         try:
             parameters = fit_two_parameter(table, None if None in grouped else grouped)
@@ -105,6 +111,7 @@ def calibrate_items(
         asking_of(design, inventory),
         len(personas),
         traits,
+        left_out,
     )
 
 

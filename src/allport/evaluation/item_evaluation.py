@@ -8,6 +8,7 @@ Beside them: which traits move when one is asked for, and where the variance of 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -22,20 +23,16 @@ from allport.administration.design import Design
 from allport.administration.measuring import measure
 from allport.administration.orders import option_orders
 from allport.administration.progress import ProgressCallback
-from allport.administration.responses import answers
+from allport.administration.responses import answers, option_places, option_probabilities
 from allport.administration.templates import standard_templates, wordings
-from allport.errors import ResponsesError
+from allport.errors import ResponsesError, UsageError
+from allport.evaluation.score_reliability import ScoreReliability, item_scores, reliability_by_trait
 from allport.inventories.inventory import Inventory
+from allport.models.human_answers import HumanAnswers
 from allport.personas.trait_levels import BIG_FIVE, DARK_TRIAD, TraitLevels
 from allport.psychometrics.estimate import Estimate, undefined
-from allport.psychometrics.generalizability import (
-    VarianceComponents,
-    needed_levels,
-    standard_error_of_mean,
-    variance_components,
-)
-from allport.psychometrics.intervals import mean_interval
-from allport.psychometrics.sensitivity import flips_by_factor
+from allport.psychometrics.intervals import fisher_interval, mean_interval, percentile_interval
+from allport.psychometrics.sensitivity import PositionEffect, flips_by_factor, position_effect
 
 if TYPE_CHECKING:
     import polars as pl
@@ -56,9 +53,9 @@ COLUMNS = (
     "paraphrase sensitivity",
 )
 """The columns of the comparison. Less is better but in the first two."""
-_LEAST_MASS = 0.5
+_LOW_MASS = {"1/2": 0.5, "1/4": 0.25}
 _GENERATED = 200
-_TARGET_ERROR = 2.0
+_DRAWS = 2000
 _WORD = re.compile(r"[a-z']+")
 
 
@@ -74,6 +71,10 @@ class Sensitivity:
     """The first over the second, 0 to 1 and above."""
     side: Estimate
     """Share of items on which the choice moves to the other side of the scale or of the trait."""
+    side_chance: float
+    """The same for answers that have nothing to do with the item."""
+    side_corrected: Estimate
+    """The share of sides over that of chance."""
 
 
 @dataclass(frozen=True)
@@ -84,28 +85,33 @@ class ItemEvaluation:
     respondent: str
     items: int
     statements: int
+    unanswered: int
+    """Questions without a usable answer, of those that were not generated. Every figure is of the
+    others."""
+    asked: int
     columns: Mapping[str, Estimate]
     """By name of `COLUMNS`, 0 to 100. Sensitivities are of options."""
     refused: Estimate
     """Share of generated answers that refuse, 0 to 100; the rest of the refusal column could not be
     parsed."""
+    low_mass: Mapping[str, Estimate]
+    """Share of items whose labels have less than half, or a quarter, of the probability, by that
+    share as text, 0 to 100. An answer that is missing gave none to any label."""
     sensitivity: Mapping[str, Sensitivity]
     """By factor: template, order, form."""
+    position: PositionEffect
+    """What being shown early or late does to an option, with intervals over statements."""
     moved: Mapping[str, Mapping[str, Estimate]]
     """Score of each trait with a high persona less that with a low one, 0 to 100, by the trait
     asked for and the trait measured."""
     reached: Mapping[str, Mapping[str, float]]
-    """By trait and end asked for, the share of answers on the side asked for, 0 to 100; 50 is
-    chance."""
-    correlations: Mapping[str, Mapping[str, float]]
-    """Between scores of traits, over the personas asked."""
-    components: Mapping[str, VarianceComponents]
-    """By trait, of item scores 0 to 100."""
-    errors: Mapping[str, float]
-    """By trait, the standard error of its score from items, templates and orders, in points."""
-    needed: Mapping[str, Mapping[str, int] | None]
-    """By trait, the least asking for a standard error of 2 points; None where none of those tried
-    reaches it."""
+    """By trait and end asked for, the share of answered items on the side asked for, 0 to 100; 50
+    is chance. NaN where none was answered."""
+    correlations: Mapping[str, Mapping[str, Estimate]]
+    """Between scores of traits, over the personas asked, with Fisher's interval. For correlations
+    without error, see `compare_inventories`."""
+    reliability: Mapping[str, ScoreReliability]
+    """By trait: variance components, standard error, and the least asking for one of 2 points."""
 
 
 def evaluate_items(
@@ -129,7 +135,14 @@ def evaluate_items(
 
     Raises:
         ResponsesError: The inventory measures none of the traits that there are personas for.
+        UsageError: People are asked, whose answers are there already.
     """
+    if isinstance(respondent, HumanAnswers):
+        raise UsageError(
+            f"{respondent.name} holds answers of people, who cannot be asked again in other orders "
+            "and as other personas; bank_report, fit_two_parameter and `allport score` judge items "
+            "by the answers that are there."
+        )
     templates = standard_templates(inventory)
     forms: tuple[str, ...] = ("original", "paraphrase")
     if not all("paraphrase" in item.forms for item in inventory.items):
@@ -145,22 +158,17 @@ def evaluate_items(
     )
     frame = run.responses
     clusters = _clusters(inventory)
-    sensitivity = _sensitivities(frame, inventory, clusters, seed)
-    moved, reached, correlations = _moved(with_personas.responses, inventory, clusters, seed)
+    settings: dict[str, Any] = {"clusters": clusters, "seed": seed, "resamples": 1000}
+    sensitivity = _sensitivities(frame, inventory, settings)
+    scores = _persona_scores(with_personas.responses, inventory)
     unusable, refused = _generated(respondent, inventory, generate, folder, seed, progress)
-    components = _components(frame, inventory)
-    own = [moved[code][code].value for code in moved]
+    mass = _label_mass(frame, inventory)
+    low_mass = {text: _low_mass(mass, share, settings) for text, share in _LOW_MASS.items()}
     columns = {
         "diversity": item_diversity(inventory, seed=seed),
-        "score difference": mean_interval(np.array(own), seed=seed, resamples=1000)
-        if len(own) > 1
-        else next(iter(moved.values()))[next(iter(moved))],
+        "score difference": _score_difference(scores, inventory, settings),
         "refusal, generated": unusable,
-        "refusal, labels": _mean_by_cluster(
-            np.where(_by_item(frame, inventory, "label_mass") < _LEAST_MASS, 100.0, 0.0),
-            clusters,
-            seed,
-        ),
+        "refusal, labels": low_mass["1/2"],
     }
     for name, factor in (("prompt", "template"), ("order", "order"), ("paraphrase", "form")):
         columns[f"{name} sensitivity"] = (
@@ -168,20 +176,25 @@ def evaluate_items(
             if factor in sensitivity
             else undefined(f"{inventory.name} was asked with one {factor} only")
         )
+    answered = [run.responses["choice"], with_personas.responses["choice"]]
     return ItemEvaluation(
         inventory.name,
         respondent.name,
         len(inventory.items),
         len(set(clusters)),
+        sum(choices.null_count() for choices in answered),
+        sum(choices.len() for choices in answered),
         columns,
         refused,
+        low_mass,
         sensitivity,
-        moved,
-        reached,
-        correlations,
-        components,
-        {code: standard_error_of_mean(c, fixed=_fixed(c)) for code, c in components.items()},
-        {code: _needed(c) for code, c in components.items()},
+        position_effect(
+            option_probabilities(frame, inventory), option_places(frame, inventory), **settings
+        ),
+        _moved(scores, inventory, settings),
+        _reached(scores, inventory),
+        _correlations(scores, inventory),
+        reliability_by_trait(frame, inventory),
     )
 
 
@@ -239,30 +252,34 @@ def _personas(inventory: Inventory) -> list[TraitLevels]:
     ]
 
 
-def _scores(frame: pl.DataFrame, inventory: Inventory) -> Floats:
-    """Item scores 0 to 100 toward the trait, shape (administrations, items)."""
-    keyed = answers(frame, inventory, "expected_keyed").values
-    low = np.array([inventory.option_values(i).min() for i in inventory.items])
-    high = np.array([inventory.option_values(i).max() for i in inventory.items])
-    scores: Floats = 100 * (keyed - low) / (high - low)
-    return scores
+def _label_mass(frame: pl.DataFrame, inventory: Inventory) -> Floats:
+    """Mean label mass by item, shape (items,); NaN where the respondent does not tell it."""
+    mass = answers(frame, inventory, "label_mass").values
+    missing = np.isnan(answers(frame, inventory, "choice").values)
+    return _mean(np.where(missing, 0.0, mass))
 
 
-def _by_item(frame: pl.DataFrame, inventory: Inventory, column: str) -> Floats:
-    values = answers(frame, inventory, column).values
-    found: Floats = np.nanmean(values, axis=0)
+def _low_mass(mass: Floats, share: float, settings: Mapping[str, Any]) -> Estimate:
+    if np.isnan(mass).all():
+        return undefined("the respondent does not tell the probabilities of labels")
+    low = np.where(np.isnan(mass), np.nan, 100.0 * (mass < share))
+    if np.nanmin(low) == np.nanmax(low):
+        # A bootstrap of what never varies would claim certainty.
+        return Estimate(float(np.nanmean(low)), reason="no item differs from the others")
+    return mean_interval(low, **settings)
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean over the first axis of what is there; NaN where nothing is."""
+    known = ~np.isnan(values)
+    total = np.where(known, values, 0.0).sum(axis=0)
+    count = known.sum(axis=0)
+    found: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return found
 
 
-def _mean_by_cluster(values: Floats, clusters: list[str], seed: int) -> Estimate:
-    if np.nanmin(values) == np.nanmax(values):
-        # A bootstrap of what never varies would claim certainty.
-        return Estimate(float(np.nanmean(values)), reason="no item differs from the others")
-    return mean_interval(values, clusters=clusters, seed=seed, resamples=1000)
-
-
 def _sensitivities(
-    frame: pl.DataFrame, inventory: Inventory, clusters: list[str], seed: int
+    frame: pl.DataFrame, inventory: Inventory, settings: Mapping[str, Any]
 ) -> dict[str, Sensitivity]:
     choices = answers(frame, inventory, "choice")
     levels = {
@@ -278,12 +295,16 @@ def _sensitivities(
     literal = answers(frame, inventory, "literal").values
     # Low, middle or high: a choice that moves within a side does not count.
     sides = np.where(np.isnan(literal), np.nan, np.sign(literal - np.array(middle)) + 1)
-    settings: dict[str, Any] = {"clusters": clusters, "seed": seed, "resamples": 1000}
     by_option = flips_by_factor(choices.values, options, levels, **settings)
     by_side = flips_by_factor(sides, 3, levels, **settings)
     return {
         name: Sensitivity(
-            _percent(found.raw), 100 * found.chance, found.corrected, _percent(by_side[name].raw)
+            _percent(found.raw),
+            100 * found.chance,
+            found.corrected,
+            _percent(by_side[name].raw),
+            100 * by_side[name].chance,
+            by_side[name].corrected,
         )
         for name, found in by_option.items()
     }
@@ -293,42 +314,100 @@ def _percent(estimate: Estimate) -> Estimate:
     return Estimate(100 * estimate.value, 100 * estimate.low, 100 * estimate.high, estimate.reason)
 
 
-def _moved(
-    frame: pl.DataFrame, inventory: Inventory, clusters: list[str], seed: int
-) -> tuple[
-    dict[str, dict[str, Estimate]], dict[str, dict[str, float]], dict[str, dict[str, float]]
-]:
+def _persona_scores(frame: pl.DataFrame, inventory: Inventory) -> dict[str, Floats]:
+    """Item scores by persona, such as "E+1", mean over orders, shape (items,)."""
     import polars as pl
 
-    scores = {
-        name: np.nanmean(_scores(frame.filter(pl.col("persona") == name), inventory), axis=0)
+    return {
+        name: _mean(item_scores(frame.filter(pl.col("persona") == name), inventory))
         for name in frame["persona"].unique(maintain_order=True)
     }
-    traits = [trait.code for trait in inventory.traits]
-    asked = list(dict.fromkeys(name[:-2] for name in scores))
+
+
+def _asked_for(scores: Mapping[str, Floats]) -> list[str]:
+    return list(dict.fromkeys(name[:-2] for name in scores))
+
+
+def _score_difference(
+    scores: Mapping[str, Floats], inventory: Inventory, settings: Mapping[str, Any]
+) -> Estimate:
+    """Mean over traits of what a trait's own items move by.
+
+    The interval is of percentiles: statements are drawn anew within each trait, and the traits are
+    the inventory's own.
+    """
+    rng = np.random.default_rng(settings["seed"])
+    clusters = np.asarray(settings["clusters"])
+    means, draws, alone = [], [], []
+    for code in _asked_for(scores):
+        difference = scores[f"{code}+1"] - scores[f"{code}-1"]
+        own = inventory.columns(code)
+        own = own[~np.isnan(difference[own])]
+        if not own.size:
+            continue
+        _, statement = np.unique(clusters[own], return_inverse=True)
+        totals, counts = np.bincount(statement, difference[own]), np.bincount(statement)
+        drawn = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _DRAWS)
+        means.append(float(totals.sum() / counts.sum()))
+        draws.append((drawn @ totals) / (drawn @ counts))
+        if len(counts) < 2:
+            alone.append(code)
+    if not means:
+        return undefined("no item was answered as both a high and a low persona")
+    value = float(np.mean(means))
+    if alone:
+        return Estimate(value, reason=f"{', '.join(alone)} has one statement; two are needed")
+    return Estimate(value, *percentile_interval(np.mean(draws, axis=0)))
+
+
+def _moved(
+    scores: Mapping[str, Floats], inventory: Inventory, settings: Mapping[str, Any]
+) -> dict[str, dict[str, Estimate]]:
     moved: dict[str, dict[str, Estimate]] = {}
-    reached: dict[str, dict[str, float]] = {}
-    for code in asked:
+    for code in _asked_for(scores):
         difference = scores[f"{code}+1"] - scores[f"{code}-1"]
         moved[code] = {}
-        for trait in traits:
-            own = inventory.columns(trait)
-            labels = [clusters[i] for i in own]
-            moved[code][trait] = mean_interval(
-                difference[own], clusters=labels, seed=seed, resamples=1000
-            )
-        own = inventory.columns(code)
-        reached[code] = {
-            "high": 100 * float(np.mean(scores[f"{code}+1"][own] > 50)),
-            "low": 100 * float(np.mean(scores[f"{code}-1"][own] < 50)),
+        for trait in inventory.traits:
+            own = inventory.columns(trait.code)
+            drawn = {**settings, "clusters": [settings["clusters"][i] for i in own]}
+            moved[code][trait.code] = mean_interval(difference[own], **drawn)
+    return moved
+
+
+def _reached(scores: Mapping[str, Floats], inventory: Inventory) -> dict[str, dict[str, float]]:
+    def share(found: Floats, sign: int) -> float:
+        known = found[~np.isnan(found)]
+        return 100 * float(np.mean(sign * (known - 50) > 0)) if known.size else math.nan
+
+    return {
+        code: {
+            "high": share(scores[f"{code}+1"][inventory.columns(code)], 1),
+            "low": share(scores[f"{code}-1"][inventory.columns(code)], -1),
         }
-    table = np.array([[s[inventory.columns(t)].mean() for t in traits] for s in scores.values()])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.corrcoef(table.T) if len(traits) > 1 else np.ones((1, 1))
-    correlations = {
-        a: {b: float(r[i, j]) for j, b in enumerate(traits)} for i, a in enumerate(traits)
+        for code in _asked_for(scores)
     }
-    return moved, reached, correlations
+
+
+def _correlations(
+    scores: Mapping[str, Floats], inventory: Inventory
+) -> dict[str, dict[str, Estimate]]:
+    codes = [trait.code for trait in inventory.traits]
+    levels = np.array([[_mean(s[inventory.columns(c)]) for c in codes] for s in scores.values()])
+
+    def related(a: int, b: int) -> Estimate:
+        if a == b:
+            return Estimate(1.0, reason="a trait with itself")
+        both = levels[~np.isnan(levels[:, [a, b]]).any(axis=1)][:, [a, b]]
+        if len(both) < 3:
+            return undefined(f"{len(both)} personas were answered as on both traits")
+        if (np.ptp(both, axis=0) == 0).any():
+            return undefined("all personas score alike on one of the traits")
+        return fisher_interval(float(np.clip(np.corrcoef(both.T)[0, 1], -1, 1)), len(both))
+
+    return {
+        first: {second: related(a, b) for b, second in enumerate(codes)}
+        for a, first in enumerate(codes)
+    }
 
 
 def _generated(
@@ -361,49 +440,3 @@ def _generated(
         interval = binomtest(count, frame.height).proportion_ci(method="wilson")
         found.append(Estimate(100 * count / frame.height, 100 * interval.low, 100 * interval.high))
     return found[0], found[1]
-
-
-def _components(frame: pl.DataFrame, inventory: Inventory) -> dict[str, VarianceComponents]:
-    """Variance shares of each trait's item scores, over the original wording."""
-    import polars as pl
-
-    plain = frame.filter(pl.col("form") == "original")
-    administrations = answers(plain, inventory, "expected_keyed").administrations
-    scores = _scores(plain, inventory)
-    templates = list(dict.fromkeys(c.template for c in administrations))
-    orders = list(dict.fromkeys(c.order for c in administrations))
-    table = np.full((len(templates), len(orders), len(inventory.items)), np.nan)
-    for row, condition in zip(scores, administrations, strict=True):
-        table[templates.index(condition.template), orders.index(condition.order)] = row
-    found = {}
-    for trait in inventory.traits:
-        own = inventory.columns(trait.code)
-        by_cluster = Counter(inventory.items[i].cluster for i in own)
-        block = table[..., own]
-        if np.isnan(block).any() or len(own) < 2 or len(templates) < 2 or len(orders) < 2:
-            continue
-        sizes = set(by_cluster.values())
-        if None not in by_cluster and len(sizes) == 1 and len(by_cluster) > 1 and sizes != {1}:
-            ordered = sorted(own, key=lambda i: (str(inventory.items[i].cluster), i))
-            nested = table[..., ordered].reshape(*block.shape[:2], len(by_cluster), -1)
-            found[trait.code] = variance_components(
-                np.moveaxis(nested, (2, 3), (0, 1)),
-                ("statement", "item", "template", "order"),
-                {"item": "statement"},
-            )
-        else:
-            found[trait.code] = variance_components(
-                np.moveaxis(block, 2, 0), ("item", "template", "order")
-            )
-    return found
-
-
-def _fixed(components: VarianceComponents) -> tuple[str, ...]:
-    return ("order",) if "order" in components.levels else ()
-
-
-def _needed(components: VarianceComponents) -> dict[str, int] | None:
-    """Statements or items and templates to ask, all orders being asked."""
-    outer = "statement" if "statement" in components.levels else "item"
-    choices = {outer: (4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 200), "template": (1, 2, 3, 4, 6)}
-    return needed_levels(components, _TARGET_ERROR, choices, fixed=_fixed(components))

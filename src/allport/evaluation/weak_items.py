@@ -54,7 +54,6 @@ ENDS = (0.1, 0.9)
 """Mean shares of the high side beyond which an item is at its floor or its ceiling."""
 _TRACED = 12
 _POINTS = 41
-_ALONE = "{trait} has one item, and nothing that it could be set against"
 _CONSTANT = "answers to the item do not differ between personas"
 
 
@@ -150,39 +149,33 @@ def bank_report(
     names = list(responses["persona"].unique(maintain_order=True))
     asked_as = {persona.name: persona.levels for persona in personas}
     found: dict[int, ItemReport] = {}
-    for code, trait in calibration.traits.items():
+    for code in (trait.code for trait in inventory.traits):
+        numbers = [inventory.numbers[column] for column in inventory.columns(code)]
+        if not numbers:
+            continue
         try:
-            table = np.array([[shares[name, n] for n in trait.items] for name in names])
+            table = np.array([[shares[name, n] for n in numbers] for name in names])
         except KeyError as error:
             raise ResponsesError(
                 f"The responses have no answer to item {error.args[0][1]} of {inventory.name}; "
                 "give those that it was calibrated with."
             ) from None
         levels = np.array([asked_as.get(name, {}).get(code, math.nan) for name in names])
-        known = trait.parameters
-        fit = item_fit(known, table)
-        median = float(np.median(known.discriminations))
-        for place, number in enumerate(trait.items):
+        found_of, median = _figures(calibration, code, table)
+        for place, number in enumerate(numbers):
             own = table[:, place]
             answered = own[~np.isnan(own)]
             constant = float(np.ptp(answered)) <= 1e-9 if answered.size else True
             why = _CONSTANT if constant else ""
-            if not why and len(trait.items) == 1:
-                why = _ALONE.format(trait=code)
+            if not why and code in calibration.left_out:
+                why = calibration.left_out[code]
             figures = {
-                name: undefined(why) if why or math.isnan(value) else Estimate(float(value))
-                for name, value in (
-                    ("discrimination", known.discriminations[place]),
-                    ("difficulty", known.difficulties[place]),
-                    ("infit", fit.infit[place]),
-                    ("outfit", fit.outfit[place]),
-                )
+                name: undefined(why) if why or math.isnan(value) else Estimate(value)
+                for name, value in ((name, float(each[place])) for name, each in found_of.items())
             }
-            rest = (
-                undefined(why)
-                if why
-                else fisher_interval(float(fit.rest_correlations[place]), answered.size)
-            )
+            rest = figures.pop("rest")
+            if not why:
+                rest = fisher_interval(rest.value, answered.size)
             asked = (
                 correlate(own, levels)
                 if not np.isnan(levels).all()
@@ -205,16 +198,44 @@ def bank_report(
                 _weaknesses(constant, mean, median, rest, asked, figures),
             )
     items = tuple(found[number] for number in inventory.numbers if number in found)
-    alone = [code for code, trait in calibration.traits.items() if len(trait.items) == 1]
-    weakest = [i.number for i in sorted(items, key=_order) if i.trait not in alone][:_TRACED]
+    alone = calibration.left_out
+    known = set(responses.filter(responses["choice"].is_not_null())["item"])
+    ordered = [i.number for i in sorted(items, key=_order) if i.trait not in alone]
+    weakest = [number for number in ordered if number in known][:_TRACED]
+    not_traced = []
+    if alone:
+        not_traced.append(f"{', '.join(alone)}: one item says no level to draw options over")
+    if len(unknown := [str(number) for number in ordered if number not in known]):
+        not_traced.append(f"which option was chosen is not known of item {', '.join(unknown)}")
     return BankReport(
         inventory.name,
         calibration.respondent,
         len(names),
         items,
         option_traces(calibration, inventory, responses, weakest),
-        f"{', '.join(alone)}: one item says no level to draw options over" if alone else "",
+        "; ".join(not_traced),
     )
+
+
+def _figures(
+    calibration: BankCalibration, code: str, table: Floats
+) -> tuple[dict[str, Floats], float]:
+    """Figures of a trait's items by name, each of shape (items,), and the median discrimination;
+    NaN where the trait was left out.
+    """
+    if code in calibration.left_out:
+        none = np.full(table.shape[1], np.nan)
+        names = ("discrimination", "difficulty", "infit", "outfit", "rest")
+        return dict.fromkeys(names, none), math.nan
+    known = calibration.traits[code].parameters
+    fit = item_fit(known, table)
+    return {
+        "discrimination": known.discriminations,
+        "difficulty": known.difficulties,
+        "infit": fit.infit,
+        "outfit": fit.outfit,
+        "rest": fit.rest_correlations,
+    }, float(np.median(known.discriminations))
 
 
 def option_traces(
@@ -237,6 +258,8 @@ def option_traces(
 
     Raises:
         InventoryError: There is no such item.
+        ResponsesError: The trait of an item was left out of the calibration, or it is not known
+            which options of it were chosen.
     """
     shares = item_shares(responses, inventory)
     names = list(responses["persona"].unique(maintain_order=True))
@@ -249,9 +272,19 @@ def option_traces(
     traces = []
     for number in numbers:
         item = inventory.item(number)
+        if item.trait not in levels:
+            raise ResponsesError(
+                f"Item {number} of {inventory.name} has no levels to draw its options over: "
+                f"{calibration.left_out[item.trait]}."
+            )
         options = inventory.options(item)
         given = _probabilities(responses, number, names, len(options))
         there = ~np.isnan(given).any(axis=1)
+        if not there.any():
+            raise ResponsesError(
+                f"Which option of item {number} of {inventory.name} was chosen is not known, so "
+                "there is nothing to draw."
+            )
         own = levels[item.trait][there]
         grid = np.linspace(own.min(), own.max(), _POINTS)
         width = 1.1 * len(own) ** -0.2 * max(float(own.std()), 1e-6)
@@ -337,7 +370,8 @@ def _probabilities(
     for name, probabilities, choice in rows.select(
         "persona", "probabilities", "choice"
     ).iter_rows():
-        if probabilities is None and choice is None:
+        # Without a choice, options that share a value share the probability, which says nothing.
+        if choice is None:
             continue
         sums[place[name]] += np.eye(options)[choice] if probabilities is None else probabilities
         counts[place[name]] += 1

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
         norm_scores,
     )
     from allport.inventories.reading import read_inventory
+    from allport.inventories.situations import read_situations, write_situations
+    from allport.inventories.situations_hub import TRAIT_HUB_ID, TRAIT_SPLITS
     from allport.inventories.traits import BIG_FIVE, DARK_TRIAD, named_trait
     from allport.inventories.writing import write_inventory
 
 __all__ = [
     "BIG_FIVE",
     "DARK_TRIAD",
+    "TRAIT_HUB_ID",
+    "TRAIT_SPLITS",
     "Facet",
     "Inventory",
     "InventorySummary",
@@ -48,8 +52,10 @@ __all__ = [
     "norm_groups",
     "norm_scores",
     "read_inventory",
+    "read_situations",
     "user_folder",
     "write_inventory",
+    "write_situations",
 ]
 
 _HOMES = {
@@ -66,6 +72,8 @@ _HOMES = {
         "norm_scores",
     ),
     "reading": ("read_inventory",),
+    "situations": ("read_situations", "write_situations"),
+    "situations_hub": ("TRAIT_HUB_ID", "TRAIT_SPLITS"),
     "traits": ("BIG_FIVE", "DARK_TRIAD", "named_trait"),
     "writing": ("write_inventory",),
 }

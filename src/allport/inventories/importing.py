@@ -25,6 +25,7 @@ from allport.inventories.reading import (
     read_inventory,
     slug,
 )
+from allport.inventories.situations import holds_situations, read_situations
 from allport.inventories.tabular import read_table
 from allport.inventories.traits import named_trait
 from allport.inventories.writing import write_inventory
@@ -56,11 +57,13 @@ def import_inventory(
       or `name`.
     - `.jsonl` files of yes/no statements in the layout of Anthropic's persona evaluations: all of
       them together, one trait a file.
+    - A `.json`, `.jsonl` or `.parquet` file of situations in a layout of TRAIT; or "mirlab/TRAIT",
+      which is taken from the hub.
     - Any inventory of one's own as JSON, TOML or CSV.
 
     Args:
         name: The name it is to have.
-        sources: The file, or several files of statements.
+        sources: The file, or several files of statements; or the hub's name of TRAIT.
         questionnaire: What a file of many questionnaires calls this one, where that is not `name`.
         scale: Texts of the response scale, lowest answer first, where the file does not tell.
         replace: Whether an inventory imported earlier under this name may be written over.
@@ -102,6 +105,12 @@ def import_inventory(
 
 def _whole(name: str, paths: Sequence[Path], questionnaire: str, scale: Sequence[str]) -> Inventory:
     path, about = paths[0], {"name": name}
+    if holds_situations(path):
+        if scale:
+            raise UsageError("Situations have options of their own and take no scale.")
+        if len(paths) > 1:
+            raise UsageError("Situations are imported from one file; put all their rows into one.")
+        return read_situations(path, name=name)
     if path.suffix.lower() == ".jsonl":
         if scale:
             raise UsageError("Statements are answered yes or no and take no other scale.")

@@ -50,17 +50,22 @@ def read_inventory(path: Path | str, **about: Any) -> Inventory:
         InventoryError: The file cannot be read or does not hold; the message names the file, the
             line or item, and the reason.
     """
+    # Here, as these layouts build on this module.
+    from allport.inventories.situations import are_situations, holds_situations
+
     path = Path(path).expanduser()
+    data: Any
     match path.suffix.lower():
         case ".json":
             data = parse_json(decode(path), str(path))
         case ".toml":
             data = _parse_toml(decode(path), path)
         case ".csv":
-            # Here, as these layouts build on this module.
             from allport.inventories.tabular import parse_csv
 
             data = parse_csv(decode(path), str(path))
+        case _ if holds_situations(path):
+            _refuse_situations(path)
         case ".jsonl":
             from allport.inventories.persona_statements import parse_statements
 
@@ -70,6 +75,8 @@ def read_inventory(path: Path | str, **about: Any) -> Inventory:
                 f"{path}: an inventory is a .json, .toml, .csv or .jsonl file; "
                 "save it as one of these."
             )
+    if are_situations(data):
+        _refuse_situations(path)
     if isinstance(data, list):
         raise InventoryError(
             f"{path}: this is a list of questionnaires, not one inventory; import one of them by "
@@ -78,6 +85,13 @@ def read_inventory(path: Path | str, **about: Any) -> Inventory:
     if not isinstance(data, dict):
         raise InventoryError(f"{path}: an inventory is an object with fields, not a bare value.")
     return build_inventory(data | about, str(path), default_name=slug(path.stem))
+
+
+def _refuse_situations(path: Path) -> NoReturn:
+    raise InventoryError(
+        f"{path}: these are situations in a layout of TRAIT; import them first, and ask them by "
+        f"name: allport inventories import trait --from {path}."
+    )
 
 
 def build_inventory(

@@ -19,7 +19,7 @@ from allport.models.respondent import Question, Response
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["HumanAnswers", "OffScale", "first_off_scale"]
+__all__ = ["HumanAnswers", "OffScale", "choice_values", "first_off_scale", "has_own_options"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +39,9 @@ class HumanAnswers:
     was."""
     note: str = ""
     """What could not be checked about the file, in a sentence; empty where nothing is left open."""
+    chosen: NDArray[np.float64] | None = None
+    """Which option was chosen, as its index in content order, shape (people, items); NaN where that
+    is not known. It is needed where options of an item share a value, as those of situations do."""
 
     def __post_init__(self) -> None:
         """Check the answers against the inventory, and seal them."""
@@ -57,6 +60,25 @@ class HumanAnswers:
                 f"{self.inventory.numbers[wrong.column]} is not on its scale ({wrong.scale})."
             )
         self.literal.flags.writeable = False
+        if self.chosen is not None:
+            self._check_chosen(self.chosen)
+            self.chosen.flags.writeable = False
+
+    def _check_chosen(self, chosen: NDArray[np.float64]) -> None:
+        if chosen.shape != self.literal.shape:
+            raise ResponsesError(
+                f"{self.name}: choices of shape {chosen.shape} do not fit answers of shape "
+                f"{self.literal.shape}."
+            )
+        there = ~np.isnan(chosen)
+        wrong = np.argwhere(there & (choice_values(chosen, self.inventory) != self.literal))
+        if len(wrong):
+            row, column = (int(index) for index in wrong[0])
+            raise ResponsesError(
+                f"{self.name}, person {self.ids[row]}: the option of index "
+                f"{chosen[row, column]:g} of item {self.inventory.numbers[column]} does not stand "
+                f"for the answer {self.literal[row, column]:g}."
+            )
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -72,24 +94,41 @@ class HumanAnswers:
         """Answers with items of key -1 reversed, shape (people, items); NaN where missing."""
         return self.inventory.keyed(self.literal)
 
+    @cached_property
+    def choices(self) -> NDArray[np.float64]:
+        """Index of the option chosen, in content order, shape (people, items); NaN where nothing
+        was answered, or where several options have the value answered and nothing says which.
+        """
+        found = np.full(self.literal.shape, np.nan) if self.chosen is None else self.chosen.copy()
+        for column, item in enumerate(self.inventory.items):
+            values = self.inventory.option_values(item)
+            for index, value in enumerate(values):
+                if (values == value).sum() == 1:
+                    found[self.literal[:, column] == value, column] = index
+        found.flags.writeable = False
+        return found
+
     def describe(self) -> dict[str, Any]:
         """What identifies these answers: the inventory, who answered, and what."""
+        told = "\0".join(self.ids).encode() + self.literal.tobytes()
+        if self.chosen is not None and has_own_options(self.inventory).any():
+            told += self.choices.tobytes()
         return {
             "kind": "people",
             "name": self.name,
             "people": len(self.people),
             "inventory": self.inventory.name,
             "inventory_hash": self.inventory.content_hash,
-            "answers_hash": sha256_of("\0".join(self.ids).encode() + self.literal.tobytes()),
+            "answers_hash": sha256_of(told),
         }
 
     def answer(self, questions: Sequence[Question]) -> Iterator[Response]:
         """Give each question the answer of the person that its condition's persona names.
 
         A person's answer is certain: probability 1 on the option answered, label mass 1. Where
-        several options of an item share the value answered, which one it was is not known; they
-        share the probability, and the first is the choice. A missing answer has no probabilities,
-        no choice, and label mass NaN.
+        only the value answered is known and several options have it, they share the probability,
+        and there is no choice. A missing answer has no probabilities, no choice, and label mass
+        NaN.
 
         Raises:
             ModelError: A question is about somebody else, or another inventory; before any answer.
@@ -101,9 +140,11 @@ class HumanAnswers:
             choice = None
             if not math.isnan(value):
                 same = self.inventory.option_values(self.inventory.items[column]) == value
+                if self.chosen is not None and not math.isnan(self.chosen[row, column]):
+                    same = np.arange(len(same)) == self.chosen[row, column]
                 shares = tuple(float(share) for share in same / same.sum())
-                choice = int(same.argmax())
-            mass = math.nan if choice is None else 1.0
+                choice = int(same.argmax()) if same.sum() == 1 else None
+            mass = math.nan if shares is None else 1.0
             yield Response(question.item, question.condition, shares, choice, mass)
 
     def _place(self, question: Question) -> tuple[int, int]:
@@ -131,6 +172,23 @@ class HumanAnswers:
     @cached_property
     def _columns(self) -> dict[int, int]:
         return {number: column for column, number in enumerate(self.inventory.numbers)}
+
+
+def has_own_options(inventory: Inventory) -> NDArray[np.bool_]:
+    """Which items have options of their own, whose answers name the option, shape (items,)."""
+    return np.array([bool(item.options) for item in inventory.items])
+
+
+def choice_values(choices: NDArray[np.float64], inventory: Inventory) -> NDArray[np.float64]:
+    """Literal values of options, given by their index in content order, shape (people, items).
+
+    NaN where there is no index, or no option of that index.
+    """
+    found = np.full(choices.shape, np.nan)
+    for column, item in enumerate(inventory.items):
+        for index, value in enumerate(inventory.option_values(item)):
+            found[choices[:, column] == index, column] = value
+    return found
 
 
 class OffScale(NamedTuple):

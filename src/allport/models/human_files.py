@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from allport.errors import ResponsesError
 from allport.files import write_atomically
 from allport.inventories.inventory import Inventory
-from allport.models.human_answers import HumanAnswers, first_off_scale
+from allport.models.human_answers import (
+    HumanAnswers,
+    choice_values,
+    first_off_scale,
+    has_own_options,
+)
 from allport.models.human_layouts import Content, item_columns, read_long, read_wide
 from allport.models.human_table import RawTable, read_table
 from allport.psychometrics.styles import check_keying
@@ -51,6 +56,9 @@ def read_human_answers(
     after a prefix (`1`, `i1`, `item_1`). A long file has a row for each answer, with columns for
     the person, the item (`item`) and the answer (`answer`). Empty cells, NA, and 0 where the item's
     scale starts above 0, are missing answers. People without an id column are numbered from 1.
+
+    Answers to items on the response scale are values of the scale. Answers to items with options of
+    their own, such as situations, are numbers of options: 1 for the first in the inventory.
 
     Whether the file is what `stored` says is checked with the correlations of items of one facet
     with opposite keys: positive where answers are keyed, negative where they are literal. Where the
@@ -99,14 +107,38 @@ def read_human_answers(
             "known; remove it, or name it among the extra columns."
         )
     people = _people(table, content, rest)
-    literal = content.values if stored == "literal" else inventory.literal(content.values)
+    values, chosen = _chosen(content, inventory)
+    literal = values if stored == "literal" else inventory.literal(values)
     wrong = first_off_scale(literal, inventory)
     if wrong is not None:
-        value = content.values[wrong.row, wrong.column]
+        value = values[wrong.row, wrong.column]
         where = content.where(wrong.row, wrong.column)
         raise ResponsesError(f"{where}: {value:g} is not on the scale ({wrong.scale}).")
-    note = checked_keying(table.path.name, content.values, inventory, stored)
-    return HumanAnswers(table.path.stem, inventory, people, literal, note)
+    note = checked_keying(table.path.name, values, inventory, stored)
+    return HumanAnswers(table.path.stem, inventory, people, literal, note, chosen)
+
+
+def _chosen(
+    content: Content, inventory: Inventory
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Answers as stored with the values of options in place of their numbers, and the indices of
+    these options; None where the file has no numbers of options.
+    """
+    own = has_own_options(inventory)
+    if not own.any():
+        return content.values, None
+    chosen = np.where(own, content.values - 1, np.nan)
+    found = choice_values(chosen, inventory)
+    wrong = np.argwhere(~np.isnan(chosen) & np.isnan(found))
+    if len(wrong):
+        row, column = (int(index) for index in wrong[0])
+        item = inventory.items[column]
+        raise ResponsesError(
+            f"{content.where(row, column)}: {content.values[row, column]:g} is no option of item "
+            f"{item.number}; give the number of the option chosen, 1 to {len(item.options)} in the "
+            "order of the inventory, and not what it speaks for."
+        )
+    return np.where(own, found, content.values), chosen
 
 
 def write_human_answers(
@@ -114,18 +146,33 @@ def write_human_answers(
 ) -> Path:
     """Write a wide file (`id`, what is known of people, `i1`, `i2`, …), CSV or Parquet by ending.
 
+    Of items with options of their own the number of the option is written; see
+    `read_human_answers`.
+
     Args:
         answers: What to write.
         path: The file; it is written whole or not at all.
         stored: Whether answers are written as given or keyed; say the same when reading it.
 
     Raises:
-        ResponsesError: The ending is neither .csv nor .parquet.
+        ResponsesError: The ending is neither .csv nor .parquet, or it is not known which option
+            of an item was chosen.
     """
     import polars as pl
 
     path = Path(path)
     values = answers.literal if stored == "literal" else answers.keyed
+    own = has_own_options(answers.inventory)
+    if own.any():
+        unknown = np.argwhere(own & np.isnan(answers.choices) & ~np.isnan(answers.literal))
+        if len(unknown):
+            row, column = (int(index) for index in unknown[0])
+            raise ResponsesError(
+                f"{answers.name}, person {answers.ids[row]}: which option of item "
+                f"{answers.inventory.numbers[column]} was chosen is not known, so the file cannot "
+                "name it; give HumanAnswers what was chosen."
+            )
+        values = np.where(own, answers.choices + 1, values)
     whole = bool(np.all(np.isnan(values) | (values == np.round(values))))
     columns = [
         pl.Series(f"i{number}", values[:, column]).fill_nan(None)
@@ -202,7 +249,11 @@ def checked_keying(
         return ""  # keyed and literal are the same
     check = check_keying(values, inventory.keys, facets)
     if check.verdict == "undecided":
-        return f"Whether {name} is {stored}, as declared, could not be checked: {check.reason}."
+        other = "literal" if stored == "keyed" else "keyed"
+        return (
+            f"{name} is taken as {stored}, which could not be checked: {check.reason}; if its "
+            f"answers are {other}, say so (--stored {other})."
+        )
     if check.verdict != stored:
         raise ResponsesError(
             f"{name} was declared {stored}, but {check.reason}; declare it {check.verdict}, or "

@@ -76,9 +76,18 @@ def load_model(
     prepare_process()
     folder, shown, origin = _find(name, revision, trust_remote_code)
     model, tokenizer = _load(folder, shown, dtype, device_map, trust_remote_code)
-    return _respondent(
-        folder, shown, origin, model, tokenizer, batch_size, max_new_tokens, temperature
-    )
+    loading = {
+        # The same weights elsewhere: a folder by its whole path, an id with its commit.
+        "name": str(folder.resolve()) if origin["source"] == "folder" else name,
+        "revision": origin.get("revision"),
+        "dtype": dtype,
+        "device_map": device_map,
+        "batch_size": batch_size,
+        "max_new_tokens": max_new_tokens,
+        "temperature": temperature,
+        "trust_remote_code": trust_remote_code,
+    }
+    return _respondent(folder, shown, origin, model, tokenizer, loading)
 
 
 def _respondent(
@@ -87,9 +96,7 @@ def _respondent(
     origin: dict[str, Any],
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    batch_size: int | None,
-    max_new_tokens: int | None,
-    temperature: float | None,
+    loading: dict[str, Any],
 ) -> TransformersModel:
     from allport.models.identity import files_hash
     from allport.models.transformers_model import TransformersModel
@@ -97,11 +104,9 @@ def _respondent(
     def identity() -> dict[str, Any]:
         return {**origin, "weights_sha256": files_hash(folder.glob("*.safetensors"))}
 
-    given = {"max_new_tokens": max_new_tokens, "temperature": temperature}
+    given = {key: loading[key] for key in ("batch_size", "max_new_tokens", "temperature")}
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    return TransformersModel(
-        model, tokenizer, shown, identity=identity, batch_size=batch_size, **options
-    )
+    return TransformersModel(model, tokenizer, shown, identity=identity, loading=loading, **options)
 
 
 def _endpoint(name: str, max_new_tokens: int | None, temperature: float | None) -> Respondent:

@@ -72,6 +72,7 @@ class TransformersModel:
         name: str = "model",
         *,
         identity: Callable[[], Mapping[str, Any]] | None = None,
+        loading: Mapping[str, Any] | None = None,
         batch_size: int | None = None,
         max_new_tokens: int = 24,
         temperature: float = 0.0,
@@ -84,6 +85,7 @@ class TransformersModel:
             name: Shown in tables.
             identity: Tells for `describe` where the weights are from; asked once, when it is
                 needed. By default a hash over the parameters stands for them.
+            loading: Arguments of `load_model` that give this model elsewhere, JSON-ready.
             batch_size: Rows in a batch; chosen by a token budget by default.
             max_new_tokens: Limit of a written answer, at least 1.
             temperature: Of written answers; 0 takes the most probable token each time, above it
@@ -104,6 +106,8 @@ class TransformersModel:
         self.tokenizer = tokenizer
         self._name = name
         self._identify = identity or (lambda: {"weights_sha256": parameters_hash(model)})
+        self.loading = loading
+        """Arguments of `load_model` that give this model elsewhere; None where none do."""
         self._batch_size = batch_size
         self._max_new_tokens = max_new_tokens
         self._temperature = temperature
@@ -114,6 +118,7 @@ class TransformersModel:
         self.passes = ForwardPass(model)
         """What every question goes through; see `ForwardPass`."""
         self._steering: Steering | None = None
+        self._aligned_by: Aligning | None = None
 
     def __repr__(self) -> str:
         return f"TransformersModel({self._name!r}, {type(self.model).__name__})"
@@ -127,6 +132,11 @@ class TransformersModel:
     def steering(self) -> Steering | None:
         """What changes its rows; None for the model as it is."""
         return self._steering
+
+    @property
+    def aligned_by(self) -> Aligning | None:
+        """What `aligned` was given; None for the model as it is."""
+        return self._aligned_by
 
     def aligned(self, alignment: Aligning, name: str | None = None) -> TransformersModel:
         """The same model, steered: a respondent of its own on the same weights.
@@ -147,6 +157,7 @@ class TransformersModel:
             )
         other = copy.copy(self)
         other._steering = alignment.steering(self)
+        other._aligned_by = alignment
         other._name = self._name if name is None else name
         return other
 

@@ -85,8 +85,12 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
     from allport.inventories import load_inventory
 
     path = Path(path)
+    if not path.exists():
+        raise ResponsesError(f"There is no person file {path}; `allport survey` writes one.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, list):
+            raise ValueError("it holds a list, as files of many people do (--people)")
         if content.get("format") != _FORMAT:
             raise ValueError(f"format is {content.get('format')!r}, not {_FORMAT!r}")
         if content["stored"] != "literal":
@@ -94,9 +98,7 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         answers = {int(number): float(value) for number, value in content["answers"].items()}
         name, inventory_name = str(content["name"]), str(content["inventory"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResponsesError(
-            f"{path} cannot be read as a person file ({error}); `allport score` reads CSV files."
-        ) from None
+        raise ResponsesError(f"{path} cannot be read as a person file: {error}.") from None
     answered = inventory or load_inventory(inventory_name)
     stated = content.get("items_hash")
     if inventory is None and stated not in (None, answered.items_hash):

@@ -122,17 +122,26 @@ def standard_error_of_mean(
         components: Of the facets.
         levels: Levels to be averaged over; as observed where not given. Of a nested facet, within
             each level of its nest.
-        fixed: Facets all of whose levels are asked, such as the four orders of a Williams square
-            taken as the whole of what is of interest: effects of such facets alone are no error.
+        fixed: Facets all of whose levels are asked, such as both orders of a response scale:
+            effects of such facets alone are no error. What goes with other facets is, averaged
+            over their levels.
+
+    Raises:
+        UsageError: A facet is unknown or has no levels, or other levels of a fixed one are wanted.
     """
     counts = {**components.levels, **(levels or {})}
     for facet, count in counts.items():
         if facet not in components.levels or count <= 0:
             raise UsageError(f"{count} levels of {facet!r} cannot be averaged over.")
+        if facet in fixed and count != components.levels[facet]:
+            raise UsageError(
+                f"All {components.levels[facet]} levels of {facet!r} are asked, as it is fixed; "
+                f"they cannot be {count}."
+            )
     total = 0.0
     for effect, variance in components.variances.items():
-        if any(f in fixed for f in effect):
-            # A sum over all levels of a fixed facet is the same each time: no error of the mean.
+        if all(f in fixed for f in effect):
+            # The mean over all levels of a fixed facet is the same each time: no error.
             continue
         total += max(0.0, variance) / math.prod(counts[f] for f in effect)
     return math.sqrt(total)

@@ -75,8 +75,8 @@ def people_subjects(
         by_person.setdefault(row["id"], []).append(row)
     groups = norm_groups(inventory)
     of_facet = {facet.code: facet.trait for facet in inventory.facets}
-    values = [option.value for option in inventory.scale]
-    limits = (min(values), max(values)) if values else (-math.inf, math.inf)
+    values = [option.value for item in inventory.items for option in inventory.options(item)]
+    limits = (min(values), max(values))
     subjects = []
     for person, rows in by_person.items():
         made = [_row(row, of_facet, limits, many=len(by_person) > 1) for row in rows]
