@@ -40,6 +40,8 @@ class TrainingSequence:
     position, the token ids that may follow and their probabilities.
     """
 
+    seed: int = 0
+    """What it was drawn with, and what is drawn of it later, as which prefix tokens to predict."""
     tokens: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     branch: list[int] = field(default_factory=list)

@@ -193,14 +193,22 @@ class Questionnaires:
         *,
         at_odds: bool = False,
     ) -> None:
-        """Write a persona of statements under what was said of them, as the rule-written prompt."""
+        """Write a persona of statements under what was said of them, as the rule-written prompt.
+
+        Neutral answers are left out, of the text and so of what can be known from it; of somebody
+        who has no others nothing is known, and they are like people on average.
+        """
         said: dict[int, list[str]] = {}
+        shown: list[int] = []
         given: list[int] = []
         for index in listed:
             p = people.answer_distribution(means[index], 5, people.LIST_SPREAD)
             option = int(rng.choice(5, p=p))
-            given.append(option + 1)
             text = self.text(rng, int(index), 0.0)
+            if option == 2:
+                continue
+            shown.append(int(index))
+            given.append(option + 1)
             said.setdefault(option, []).append(statement(text, "I", "second"))
         paragraphs = [
             f"{SCALES[0][option]} of you: {' '.join(said[option])}"
@@ -209,7 +217,8 @@ class Questionnaires:
         ]
         lines = ["This is what you are like.", *paragraphs, "Answer as this person."]
         sequence.extend(self.ids(SYSTEM + "\n".join(lines) + END))
-        sequence.speaker = self._levels(listed, given, at_odds)[-1]
+        unknown = np.zeros(people.N_LEVELS)
+        sequence.speaker = self._levels(shown, given, at_odds)[-1] if shown else unknown
         sequence.knows("list", sequence.speaker)
 
     def _agreeing(self, index: int) -> Array:

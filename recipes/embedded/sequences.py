@@ -55,7 +55,7 @@ class SequenceMaker:
         rng = np.random.default_rng([20, seed])
         shares = next(shares for until, shares in SHARES.items() if seen < until)
         kind = str(rng.choice(KINDS, p=shares))
-        sequence = TrainingSequence()
+        sequence = TrainingSequence(seed)
         if kind == "list":
             self._known_by_answers(rng, sequence, seen)
             return sequence

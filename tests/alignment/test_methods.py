@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.alignment.planted import PLANTED, SIZE, Planted
 
 from allport.alignment import METHODS, capture_contrasts, fit, fit_caa, fit_iti, fit_prompt
+from allport.corpora import PeopleCorpus
 from allport.errors import ModelError, UsageError
 from allport.inventories import Inventory, load_inventory
 from allport.models.respondent import Question
@@ -174,6 +176,8 @@ def test_one_interface(method: Any, planted: Planted) -> None:
     options: dict[str, Any] = {"strength": 1.0}
     if method == "pas":
         options = {"strengths": (1.0,)}
+    elif method == "pas-traits":
+        options = {"strengths": (1.0,), "directions": 5, "people": _some_people(planted)}
     elif method == "prompt":
         options = {}
     found = fit(planted.model, planted.person(LEVELS), method, items=range(1, 46), **options)
@@ -182,8 +186,15 @@ def test_one_interface(method: Any, planted: Planted) -> None:
     assert planted.model.aligned(found).steering is not None
 
 
+def _some_people(planted: Planted) -> PeopleCorpus:
+    rng = np.random.default_rng(2)
+    codes = rng.integers(1, 6, (50, len(planted.inventory.items)), np.int8)
+    about = pl.DataFrame({"id": [str(number) for number in range(50)]})
+    return PeopleCorpus("some", planted.inventory, about, codes)
+
+
 def test_unknown_methods_are_refused(planted: Planted) -> None:
-    with pytest.raises(UsageError, match="Unknown method 'magic'; known: pas, pas-published"):
+    with pytest.raises(UsageError, match="Unknown method 'magic'; known: pas, pas-traits"):
         fit(planted.model, planted.person(LEVELS), "magic")  # type: ignore[arg-type]
 
 

@@ -93,7 +93,7 @@ def test_answers_between_whole_numbers_are_kept(tmp_path: Path) -> None:
 
 def test_the_excluded_and_the_unknown_are_named(folder: Path) -> None:
     store = open_population(folder)
-    with pytest.raises(ResponsesError, match=r"row 3 of .* was excluded: the same answer"):
+    with pytest.raises(ResponsesError, match=r"Person case-21 of .* was excluded.*: the same"):
         store.displacements([0, 3])
     with pytest.raises(ResponsesError, match="holds no person nobody"):
         store.row("nobody")

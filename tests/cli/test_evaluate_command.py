@@ -117,6 +117,50 @@ def test_few_people_and_short_prompts(allport: Any, neutral: ScriptedRespondent)
     assert "ridge 120 to 20" in [s["name"] for s in content["systems"]]
 
 
+def test_what_is_said_of_people_can_be_chosen(allport: Any, neutral: ScriptedRespondent) -> None:
+    words = (*PERSON, "--simulate", "3", *QUICK, "--prompts")
+    content = allport(*words, "few-shot,description,adjectives", "--json").json
+    named = [s["name"] for s in content["systems"]]
+    assert named[:4] == ["unaligned", "few-shot", "description", "adjectives"]
+    content = allport(*words, "none", "--json").json
+    assert not {"few-shot", "none"} & {s["name"] for s in content["systems"]}
+
+
+def test_saved_alignments_stand_beside_each_other(
+    allport: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from allport.alignment import fit, save_alignment
+    from allport.cli.model_options import ModelOptions
+    from allport.evaluation import benchmark_people
+    from allport.models import TransformersModel, load_model
+
+    loaded = load_model("embedded")
+    assert isinstance(loaded, TransformersModel)
+    monkeypatch.setattr(ModelOptions, "load", lambda options, name: loaded)
+    people = benchmark_people(simulate_people(2, load_inventory("ipip-neo-300"), seed=0).corpus)
+    for method in ("caa", "iti"):
+        person = people.person(people.ids[0])
+        save_alignment(fit(loaded, person, method, strength=1.0), Path(method, person.name))
+    words = (*PERSON, "--simulate", "2", "--test-items", "5", "--orders", "reversed")
+    chosen = ("--prompts", "none", "--side-effects", "1", "--limit-people", "1")
+    both = ("--alignments", "caa", "--alignments", "iti")
+    content = allport(*words, *chosen, *both, "--json").json
+    cells = {each["name"]: each for each in content["systems"] if each["kind"] == "cell"}
+    assert list(cells) == [
+        "unaligned",
+        "caa",
+        "caa, sign-flipped",
+        "caa, random direction",
+        "iti",
+        "iti, sign-flipped",
+        "iti, random direction",
+    ]
+    for method in ("caa", "iti"):
+        assert cells[method]["fit_seconds"] > 0
+        assert cells[method]["seconds"] > 0
+        assert cells[method]["side_effects"]["perplexity ratio"]["value"] != 1
+
+
 def test_open_answers_are_judged_where_judges_are_named(
     allport: Any, model: Callable[[ScriptedRespondent], None]
 ) -> None:
@@ -148,6 +192,9 @@ def test_open_answers_are_judged_where_judges_are_named(
         (("--simulate", "5", "--test-items", "4"), 2, "give 5, one a trait, or more"),
         (("--simulate", "5", "--limit-people", "0"), 2, "asks for nobody"),
         (("--simulate", "5", "--shots", "0"), 2, "give 1 or more"),
+        (("--simulate", "5", "--shots", "5", "--prompts", "adjectives"), 2, "leaves out"),
+        (("--simulate", "5", "--prompts", "rhymes"), 2, "There is no prompt 'rhymes'"),
+        (("--simulate", "5", "--engine", "ray"), 2, "a cluster cannot take it over"),
         (("--simulate", "5", "--alignments", "here"), 2, "cannot be steered from here"),
         (("--simulate", "5", "--templates", "rhymes"), 2, "Unknown template 'rhymes'"),
         (("--simulate", "5", "--orders", "sideways"), 2, "no option order"),

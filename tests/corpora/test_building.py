@@ -151,7 +151,7 @@ def test_a_folder_without_replies_takes_another_command(
 
 def test_more_situations_than_the_offline_writer_has_events_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "bank"
-    with pytest.raises(UsageError, match=r"30 with spare 2 wants 32 .* ask for 18 or fewer"):
+    with pytest.raises(UsageError, match=r"has 20 events, and 30 .* want 32; ask for 18 or fewer"):
         build_situations(folder, SEEDS, statements=1, per_statement=30)
     with pytest.raises(UsageError, match="ask for fewer spare"):
         build_situations(folder, SEEDS, statements=1, per_statement=1, spare=20)

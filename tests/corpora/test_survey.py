@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from allport.corpora import Survey, open_survey
 from allport.errors import InventoryError, ResponsesError, UsageError
-from allport.inventories import Inventory, load_inventory
+from allport.inventories import Inventory, Option, load_inventory
 from allport.personas import read_person
 
 MINI = load_inventory("mini-ipip-20")
@@ -22,12 +23,16 @@ def number_of(survey: Survey) -> int:
     return survey.item.number
 
 
+def option(value: float) -> Option:
+    return next(option for option in MINI.scale if option.value == value)
+
+
 def answer(survey: Survey, count: int) -> dict[int, float]:
     given: dict[int, float] = {}
     for _ in range(count):
         number = number_of(survey)
         given[number] = float(1 + number % 5)
-        survey.give(given[number])
+        survey.give(option(given[number]))
     return given
 
 
@@ -90,10 +95,10 @@ def test_answers_can_be_taken_back_and_questions_skipped(tmp_path: Path) -> None
     with open_survey(tmp_path / "me.json", MINI, seed=2) as survey:
         assert not survey.back()
         first = number_of(survey)
-        survey.give(1)
+        survey.give(option(1))
         assert survey.back()
         assert number_of(survey) == first
-        survey.give(5)
+        survey.give(option(5))
         second = number_of(survey)
         survey.skip()
         third = number_of(survey)
@@ -232,11 +237,11 @@ def test_what_cannot_be_done_yet_or_any_more_is_said(tmp_path: Path) -> None:
     with open_survey(tmp_path / "me.json", MINI) as survey:
         with pytest.raises(UsageError, match="20 questions are not answered"):
             survey.finish()
-        with pytest.raises(UsageError, match="6 is no answer to item"):
-            survey.give(6)
+        with pytest.raises(UsageError, match="'Perhaps' is no answer to item"):
+            survey.give(Option(text="Perhaps", value=3))
         answer(survey, 20)
         with pytest.raises(UsageError, match="Every question is answered"):
-            survey.give(1)
+            survey.give(option(1))
         survey.finish()
     with pytest.raises(UsageError, match="closed"):
         survey.back()
@@ -245,3 +250,27 @@ def test_what_cannot_be_done_yet_or_any_more_is_said(tmp_path: Path) -> None:
 def test_an_inventory_without_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InventoryError, match="import the text"):
         open_survey(tmp_path / "me.json", load_inventory("bfi-44", with_text=False))
+
+
+def test_which_option_of_a_situation_was_chosen_is_kept(tmp_path: Path) -> None:
+    whole = load_inventory("situations-320")
+    bank = whole.model_copy(update={"items": whole.items[:3]})
+    path = tmp_path / "me.json"
+    chosen = {}
+    for _ in range(3):  # Begun, left and gone on with: choices are on disk as answers are.
+        with open_survey(path, bank, seed=5) as survey:
+            number = number_of(survey)
+            shown = survey.options(bank.item(number))
+            survey.give(shown[2])
+            chosen[number] = shown[2].text
+            if survey.item is None:
+                survey.finish()
+    person = read_person(path, bank)
+    assert {n: bank.item(n).options[c].text for n, c in person.choices.items()} == chosen
+    assert all(text in person.system_prompt() for text in chosen.values())
+    blind = replace(person, choices={})
+    with pytest.raises(ResponsesError, match=r"Which option 'me' chose of item .* is not known"):
+        blind.system_prompt()
+    other = {n: 3 - c for n, c in person.choices.items()}
+    with pytest.raises(ResponsesError, match="is not of the value that was answered"):
+        replace(person, choices=other)

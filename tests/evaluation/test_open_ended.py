@@ -296,7 +296,7 @@ def test_the_whole_part_runs_over_cells_and_judges(
     assert found.fit["steering"].value == len(FIT_RUBRIC)
     assert found.fit["unaligned"].value < found.fit["steering"].value
     assert found.preferred["steering"].value > 0.9
-    with pytest.raises(UsageError, match="judges of different names"):
+    with pytest.raises(UsageError, match="Two judges are called"):
         evaluate_open_ended(model, cells, people, [judges[0], judges[0]])
 
 

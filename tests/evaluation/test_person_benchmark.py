@@ -18,6 +18,7 @@ from allport.evaluation import (
     PersonPrompts,
     answers_from_responses,
     few_shot,
+    in_words,
     run_person_benchmark,
 )
 from allport.models import Question, Respondent, Response, ScriptedRespondent
@@ -154,6 +155,22 @@ def test_few_shot_prompts_hold_what_the_person_said_literally(
         value = few_people.literal[row, few_people.inventory.numbers.index(number)]
         assert f"{item.text.rstrip('.')}: {texts[int(value) - 1]}" in prompt.split("\n")
     assert not any(item.text.rstrip(".") + ":" in prompt for item in few_people.test_items)
+
+
+def test_people_can_be_put_in_words_of_items_to_fit_on_alone(few_people: BenchmarkPeople) -> None:
+    from allport.alignment import fit_prompt
+
+    model = ScriptedRespondent(lambda question: 2)
+    kinds = ("description", "adjectives")
+    prompts = [in_words(few_people, kind) for kind in kinds]
+    found = run(model, few_people, prompts=prompts, asked=[4], orders=("forward",))
+    assert [cell.name for cell in found.cells] == ["unaligned", *kinds]
+    person = few_people.person("p4")
+    said = {q.messages[0].content for q in model.asked if q.condition.persona == "p4"}
+    assert said == {fit_prompt(person, kind=kind).prompt for kind in ("description", "adjectives")}
+    assert not any(item.text.rstrip(".") in text for item in few_people.test_items for text in said)
+    with pytest.raises(UsageError, match="no prompt 'rhymes'; known: few-shot, description"):
+        in_words(few_people, "rhymes")
 
 
 class Dying(ScriptedRespondent):

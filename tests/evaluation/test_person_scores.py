@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -232,6 +233,25 @@ def test_trait_r_is_over_people_and_keyed(few_people: BenchmarkPeople) -> None:
         assert found.find("trait r", scale=code).value == pytest.approx(wanted)
     traits = [found.find("trait r", scale=code).value for code in few_people.traits]
     assert found.find("trait r").value == pytest.approx(np.mean(traits))
+
+
+def test_the_reason_for_a_missing_trait_r_is_the_true_one(few_people: BenchmarkPeople) -> None:
+    two = few_people.take(range(2))
+    found = scored(PersonAnswers.of_points("their own", two.targets), two)
+    assert found.find("trait r").reason == "fewer than 3 people can be compared"
+    assert found.find("trait r", scale="N").reason == found.find("trait r").reason
+    same = scored(constant(few_people, 3), few_people)
+    assert same.find("trait r").reason == "every person gets the same answers"
+    codes = np.array(few_people.corpus.literal_codes)
+    codes[:] = codes[0]
+    alike = dataclasses.replace(
+        few_people, corpus=dataclasses.replace(few_people.corpus, literal_codes=codes)
+    )
+    found = scored(PersonAnswers.of_points("others", few_people.targets), alike)
+    assert found.find("trait r").reason == "all people gave the same answers"
+    one = few_people.take([0])
+    found = scored(PersonAnswers.of_points("their own", one.targets), one)
+    assert found.find("distinctive r").reason == "one person differs from nobody"
 
 
 def test_figures_of_facets_and_groups(papi: BenchmarkPeople) -> None:

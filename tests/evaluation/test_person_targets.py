@@ -105,9 +105,25 @@ def test_fewer_test_items_keep_every_trait(few_people: BenchmarkPeople) -> None:
     fewer = few_people.with_test_items(20)
     assert fewer.targets.shape == (12, 20)
     assert set(fewer.traits) == set("NEOAC")
-    for count, said in ((3, "without any"), (181, "there are 180"), (0, "cannot be asked")):
+    for count, said in ((4, "give 5, one a trait"), (181, "there are 180"), (0, "cannot be asked")):
         with pytest.raises(UsageError, match=said):
             few_people.with_test_items(count)
+
+
+def test_fewer_test_items_are_spread_over_traits_and_facets(few_people: BenchmarkPeople) -> None:
+    for count in (5, 7, 20, 33, 90, 179):
+        fewer = few_people.with_test_items(count, seed=count)
+        assert len(set(fewer.split.held_out) & set(few_people.split.held_out)) == count
+        sizes = [len(columns) for columns in fewer.traits.values()]
+        assert (sum(sizes), len(sizes)) == (count, 5)
+        assert max(sizes) - min(sizes) <= 1
+        for trait in fewer.traits:
+            facets = [facet.code for facet in fewer.inventory.facets if facet.trait == trait]
+            counts = [len(fewer.facets.get(code, ())) for code in facets]
+            assert max(counts) - min(counts) <= 1
+    assert few_people.with_test_items(180, seed=3).split == few_people.split
+    once, again, other = (few_people.with_test_items(20, seed=seed) for seed in (1, 1, 2))
+    assert once.split == again.split != other.split
 
 
 def test_the_description_tells_people_and_splits_apart(few_people: BenchmarkPeople) -> None:

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from allport.alignment.methods import METHODS, fit
     from allport.alignment.pas import SteeringPlan, fit_pas, plan_steering
     from allport.alignment.pas_published import fit_pas_published
-    from allport.alignment.people_alignments import PeopleAlignments, StoredAlignments
+    from allport.alignment.pas_traits import fit_pas_traits
+    from allport.alignment.people_alignments import (
+        PeopleAlignments,
+        StoredAlignments,
+        load_alignments,
+    )
     from allport.alignment.people_fitting import align_people
     from allport.alignment.population import (
         PeopleFit,
@@ -69,7 +74,12 @@ if TYPE_CHECKING:
         choose_strength,
         stratified_folds,
     )
-    from allport.alignment.trait_banks import TraitBank, fit_trait_bank, trait_loadings
+    from allport.alignment.trait_banks import (
+        TraitBank,
+        fit_trait_bank,
+        trait_loadings,
+        trait_scores,
+    )
 
 # torch is imported with the first name that needs it, not with the room.
 _HOMES: dict[str, tuple[str, ...]] = {
@@ -138,9 +148,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "pas": ("SteeringPlan", "fit_pas", "plan_steering"),
     "pas_published": ("fit_pas_published",),
+    "pas_traits": ("fit_pas_traits",),
     "people_alignments": (
         "PeopleAlignments",
         "StoredAlignments",
+        "load_alignments",
     ),
     "people_fitting": ("align_people",),
     "population": (
@@ -189,6 +201,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "TraitBank",
         "fit_trait_bank",
         "trait_loadings",
+        "trait_scores",
     ),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
@@ -242,6 +255,7 @@ __all__ = [
     "fit_iti",
     "fit_pas",
     "fit_pas_published",
+    "fit_pas_traits",
     "fit_people",
     "fit_population",
     "fit_prompt",
@@ -253,6 +267,7 @@ __all__ = [
     "heads_of",
     "held_out_errors",
     "load_alignment",
+    "load_alignments",
     "model_sites",
     "open_population",
     "person_directions",
@@ -269,6 +284,7 @@ __all__ = [
     "stratified_folds",
     "trainable_copy",
     "trait_loadings",
+    "trait_scores",
     "write_control_vector",
     "write_population",
 ]

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from allport.alignment.exclusions import Exclusion, find_exclusions
-from allport.alignment.ridge_directions import graded_targets
 from allport.corpora import short_form_split
 from allport.corpora.splits import LONG_FORM
 from allport.errors import ResponsesError, UsageError
@@ -44,6 +43,9 @@ class FittingAnswers:
     @property
     def targets(self) -> NDArray[np.float32]:
         """From -1 to 1, (items,), NaN for missing."""
+        # Whether somebody can be fitted is told without torch.
+        from allport.alignment.ridge_directions import graded_targets
+
         return graded_targets(self.literal, *self.scale)
 
     @property

@@ -63,8 +63,11 @@ class Export:
     """The same between what was written and the alignment as it was fitted."""
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready."""
-        return asdict(self)
+        """JSON-ready; what has no value is null."""
+        found = asdict(self)
+        for name in ("effect", "rounding", "difference"):
+            found[name] = [None if part != part else part for part in found[name]]
+        return found
 
 
 def export_alignment(

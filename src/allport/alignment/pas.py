@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from allport.alignment.activations import (
     ContrastActivations,
@@ -46,7 +47,15 @@ if TYPE_CHECKING:
     from allport.models.transformers_model import TransformersModel
     from allport.personas.persona import Persona
 
-__all__ = ["SteeringPlan", "fit_pas", "fit_record", "heads_alignment", "plan_steering"]
+__all__ = [
+    "FitGround",
+    "SteeringPlan",
+    "fit_pas",
+    "fit_record",
+    "heads_alignment",
+    "plan_steering",
+    "prepare_fit",
+]
 
 _FOLDS = 4
 
@@ -132,6 +141,79 @@ def fit_pas(
         ModelError: The model cannot be steered.
         UsageError: An option does not fit.
     """
+    ground = prepare_fit(
+        model,
+        persona,
+        items=items,
+        contrasts=contrasts,
+        templates=templates,
+        heads=heads,
+        strengths=strengths,
+        tokens=tokens,
+        prompt=prompt,
+        seed=seed,
+        cache=cache,
+    )
+    answers, steered = ground.answers, ground.steered
+    fit = fit_population(
+        ground.activations.head_differences,
+        answers.literal[None],
+        folds=ground.folds,
+        response=ground.asked,
+        heads=steered.heads,
+        strengths=steered.strengths,
+        scale=answers.scale,
+        unaligned=ground.unaligned,
+    )
+    fit.require(0)
+    chosen = torch.from_numpy(fit.people.heads[:1].astype(np.int64))
+    ridge = prepare_ridge(fit.differences, chosen=fit.penalties)
+    targets = graded_targets(answers.literal[None], *answers.scale, unaligned=ground.unaligned)
+    found = person_displacements(ridge, torch.from_numpy(targets), chosen)
+    return heads_alignment(
+        answers.name,
+        "pas",
+        model,
+        ground.sites,
+        found,
+        strength=float(fit.people.strengths[0]),
+        tokens=steered.tokens,
+        prompt=prompt,
+        fit={**ground.record, "skill": float(fit.people.skill[0])},
+    )
+
+
+class FitGround(NamedTuple):
+    """What one person is fitted by, whatever directions are made of."""
+
+    answers: FittingAnswers
+    sites: ModelSites
+    steered: SteeringPlan
+    activations: ContrastActivations
+    asked: AskedAnswers
+    unaligned: NDArray[np.float64]
+    """Literal answers expected of the model by itself, (items,)."""
+    folds: NDArray[np.int64]
+    """Fold of each item, (items,), by which the strength is chosen."""
+    record: dict[str, Any]
+    """What of all this is said in an alignment, JSON-ready."""
+
+
+def prepare_fit(
+    model: TransformersModel,
+    persona: Persona,
+    *,
+    items: Sequence[int],
+    contrasts: Sequence[ContrastKind] | None,
+    templates: Sequence[str],
+    heads: int | None,
+    strengths: Sequence[float] | None,
+    tokens: SteeredTokens | None,
+    prompt: str,
+    seed: int,
+    cache: bool,
+) -> FitGround:
+    """Read the activations and ask the model by itself; see `fit_pas` for arguments and errors."""
     answers = fitting_answers(persona, items)
     sites = model_sites(model.model)
     steered = plan_steering(model, sites, contrasts, heads, tokens, strengths)
@@ -152,35 +234,16 @@ def fit_pas(
         prompt=prompt,
         templates=templates,
     )
-    unaligned = asked.unaligned.expected[0]
-    folds = stratified_folds(answers.facets, answers.keys, _FOLDS, seed)
-    fit = fit_population(
-        activations.head_differences,
-        answers.literal[None],
-        folds=folds,
-        response=asked,
-        heads=steered.heads,
-        strengths=steered.strengths,
-        scale=answers.scale,
-        unaligned=unaligned,
-    )
-    fit.require(0)
-    chosen = torch.from_numpy(fit.people.heads[:1].astype(np.int64))
-    ridge = prepare_ridge(fit.differences, chosen=fit.penalties)
-    targets = graded_targets(answers.literal[None], *answers.scale, unaligned=unaligned)
-    found = person_displacements(ridge, torch.from_numpy(targets), chosen)
-    return heads_alignment(
-        answers.name,
-        "pas",
-        model,
-        sites,
-        found,
-        strength=float(fit.people.strengths[0]),
-        tokens=steered.tokens,
-        prompt=prompt,
-        fit={
+    return FitGround(
+        answers=answers,
+        sites=sites,
+        steered=steered,
+        activations=activations,
+        asked=asked,
+        unaligned=asked.unaligned.expected[0],
+        folds=stratified_folds(answers.facets, answers.keys, _FOLDS, seed),
+        record={
             **fit_record(answers, activations),
-            "skill": float(fit.people.skill[0]),
             "strengths_tried": list(steered.strengths),
             "folds": _FOLDS,
             "seed": seed,

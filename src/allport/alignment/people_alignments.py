@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from allport.alignment.alignment import (
@@ -13,6 +14,7 @@ from allport.alignment.alignment import (
     check_weights,
     steering_of,
 )
+from allport.alignment.alignment_folder import load_alignment
 from allport.alignment.projections import model_sites
 from allport.alignment.steering import RowDisplacement, SteeredTokens, Steerer
 from allport.errors import AlignmentError
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from allport.models.steering import Steering
     from allport.models.transformers_model import TransformersModel
 
-__all__ = ["PeopleAlignments", "StoredAlignments"]
+__all__ = ["PeopleAlignments", "StoredAlignments", "load_alignments"]
 
 
 class PeopleAlignments:
@@ -131,3 +133,24 @@ class StoredAlignments:
 
         identity = {"population": self.content_hash, "people": len(self._store)}
         return Steerer(sites, row, nothing, identity)
+
+
+def load_alignments(folder: Path | str, people: Sequence[str]) -> dict[str, Alignment]:
+    """Read alignments to one person each, kept side by side in a folder.
+
+    Args:
+        folder: Holds a folder for each person, named by id, that `save_alignment` wrote.
+        people: Whose, by id.
+
+    Raises:
+        AlignmentError: Somebody has no folder there, or one that holds no alignment.
+    """
+    folder = Path(folder)
+    missing = [person for person in people if not (folder / person).is_dir()]
+    if missing:
+        raise AlignmentError(
+            f"{folder} has no alignment to {len(missing)} of {len(people)} people, the first of "
+            f"them {missing[0]}; it must hold a population, or a folder for each person, named by "
+            "id."
+        )
+    return {person: load_alignment(folder / person) for person in people}

@@ -164,6 +164,10 @@ class PopulationStore:
         self._scale: tuple[float, float] = tuple(record["scale"])
         self._count: int = record["people"]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To another process it goes as its folder."""
+        return PopulationStore, (self.folder.resolve(),)
+
     def __len__(self) -> int:
         """How many people it holds, those excluded too."""
         return self._count
@@ -181,6 +185,10 @@ class PopulationStore:
         if not len(found):
             raise ResponsesError(f"{self.folder} holds no person {identifier}.")
         return int(found[0])
+
+    def identifier(self, row: int) -> str:
+        """What the person of a row is called."""
+        return self._read("identifiers", [row]).numpy().tobytes().rstrip(b"\0").decode()
 
     def strengths(self, rows: Sequence[int]) -> Tensor:
         """Chosen strengths of some people, (people,)."""
@@ -206,8 +214,8 @@ class PopulationStore:
         for row, number in zip(rows, self._read("exclusions", rows).tolist(), strict=True):
             if number:
                 raise ResponsesError(
-                    f"Person in row {row} of {self.folder} was excluded: "
-                    f"{Exclusion(number).reason}."
+                    f"Person {self.identifier(row)} of {self.folder} was excluded when it was "
+                    f"fitted: {Exclusion(number).reason}."
                 )
         heads = self._read("heads", rows).long()
         needed, places = torch.unique(heads, return_inverse=True)

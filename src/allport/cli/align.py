@@ -31,11 +31,16 @@ _MANY = Group("Many people", sort_key=3)
 class FitOptions:
     """How an alignment is fitted. What is not given is left to the method."""
 
-    method: Literal["pas", "pas-published", "prompt", "iti", "caa", "sft", "dpo"] = "pas"
-    """Displaced attention heads (pas), words (prompt), fine-tuning into an adapter (sft, dpo), or a
-    comparison: iti, caa, pas-published."""
+    method: Literal["pas", "pas-traits", "pas-published", "prompt", "iti", "caa", "sft", "dpo"] = (
+        "pas"
+    )
+    """Displaced attention heads (pas), the same along traits or facets only (pas-traits), words
+    (prompt), fine-tuning into an adapter (sft, dpo), or a comparison: iti, caa, pas-published."""
     contrasts: str | None = None
-    """What directions are made of: options, yes-no, persona, levels; separated by commas."""
+    """What directions are made of: facets (the default where a chat template leaves a place to read
+    them), levels, options, yes-no, persona; separated by commas."""
+    directions: Literal[5, 30] | None = None
+    """With --method pas-traits: 5, of traits, or 30, of facets."""
     heads: int | None = None
     """How many attention heads are steered."""
     strength: float | None = None
@@ -63,6 +68,7 @@ class FitOptions:
         """
         steering = {
             "contrasts": None if self.contrasts is None else self.contrasts.split(","),
+            "directions": self.directions,
             "heads": self.heads,
             "tokens": self.tokens,
             "templates": None if self.templates is None else self.templates.split(","),
@@ -79,6 +85,14 @@ class FitOptions:
             "pas": {"contrasts", "heads", "tokens", "templates", "strength"},
             "iti": {"contrasts", "heads", "tokens", "templates", "strength"},
             "caa": {"contrasts", "tokens", "templates", "strength"},
+            "pas-traits": {
+                "contrasts",
+                "directions",
+                "heads",
+                "tokens",
+                "templates",
+                "strength",
+            },
             "pas-published": {"heads", "strength"},
             "prompt": {"prompt", "writer"},
             "sft": {"templates", "strength", "epochs", "learning_rate"},
@@ -90,7 +104,7 @@ class FitOptions:
                 raise UsageError(f"--{shown} does not go with --method {self.method}.")
         if self.method in ("sft", "dpo"):
             given |= {"seed": self.seed, "progress": "bar"}
-        if self.method == "pas":
+        if self.method in ("pas", "pas-traits"):
             given["seed"] = self.seed
             if "strength" in given:
                 given["strengths"] = (given.pop("strength"),)
@@ -219,10 +233,18 @@ def _said(alignment: Alignment) -> list[str]:
             f"Heads foretell {fit['skill']:.0%} of the variance of left-out answers "
             f"({fit['answers']} answers)."
         )
-    if alignment.parts and alignment.strength == 0:
+    if "coefficients" in fit:
+        by_size = sorted(fit["coefficients"].items(), key=lambda each: -abs(each[1]))
+        found.append(
+            "Farthest from the model by itself, in SDs between people: "
+            f"{', '.join(f'{code} {value:+.1f}' for code, value in by_size[:5])}."
+        )
+    if alignment.strength == 0:
         found.append(
             "! No strength brought the model's answers nearer to this person's by more than one "
             "standard error, so nothing is added; a prompt may do more (--method prompt)."
+            if len(fit.get("strengths_tried", ())) > 1
+            else "! At strength 0 nothing is added: the model answers as it does by itself."
         )
     if alignment.prompt:
         found.append(f"{len(alignment.prompt.split())} words of system text.")
@@ -244,7 +266,8 @@ def _align_people(
     store = align_people(model, corpus, folder, engine=engine, **arguments)
     content = _summary(store)
     if json:
-        print_json({"folder": str(folder), **content})
+        notes = [corpus.note] if corpus.note else []
+        print_json({"folder": str(folder), **content, "notes": notes})
         return
     out = console()
     left_out = sum(store.excluded.values())
@@ -258,6 +281,8 @@ def _align_people(
     foretold = store.about["answers_foretold"]
     if foretold is not None:
         out.print(f"{foretold:.0%} of the movement of the model's answers is foretold.")
+    if corpus.note:
+        out.print(f"! {corpus.note}", style="yellow")
     out.print(f"Alignments: {folder}")
     asked = store.about["inventory"]
     out.print(

@@ -27,7 +27,7 @@ class AlignmentOptions:
     alignment: Annotated[tuple[Path, ...], Parameter(name="--alignment", show_default=False)] = ()
     """A folder that allport align wrote; several are added up."""
     person: Annotated[str | None, Parameter(name="--as")] = None
-    """Whose, by id, where the folder holds many people."""
+    """Whose, by id, where the folder holds many people; of one person only their own name."""
     scale: Annotated[float, Parameter(name="--scale")] = 1.0
     """Factor on the strength: 0 is the plain model, -1 the opposite."""
 
@@ -47,12 +47,19 @@ class AlignmentOptions:
 
         found: list[Alignment] = []
         for folder in self.alignment:
-            if (folder / "population.json").is_file():
+            if _holds_many(folder):
                 if self.person is None:
                     raise UsageError(f"{folder} holds many people; say whose with --as ID.")
                 found.append(StoredAlignments(open_population(folder)).alignment(self.person))
             else:
                 found.append(load_alignment(folder))
+        if self.person is not None and not any(map(_holds_many, self.alignment)):
+            other = next((each.name for each in found if each.name != self.person), None)
+            if other is not None:
+                raise UsageError(
+                    f"--as {self.person} names nobody here: the alignment is to {other} alone, so "
+                    "leave --as out, or give a folder of many people."
+                )
         whole = compose(*found) if len(found) > 1 else found[0]
         return whole.scale(self.scale)
 
@@ -76,3 +83,7 @@ class AlignmentOptions:
                 "with --person or --persona."
             )
         return respondent.aligned(whole, f"{respondent.name} as {whole.name}")
+
+
+def _holds_many(folder: Path) -> bool:
+    return (folder / "population.json").is_file()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CellPlan,
         OpenEndedScores,
         PersonMethod,
+        PersonPrompts,
         PersonReport,
         PersonScores,
     )
@@ -42,7 +43,8 @@ def person_(
     stored: Annotated[Literal["keyed", "literal"] | None, Parameter(group=_WHO)] = None,
     simulate: Annotated[int | None, Parameter(group=_WHO)] = None,
     limit_people: Annotated[int | None, Parameter(group=_WHO)] = None,
-    alignments: Annotated[Path | None, Parameter(group=_HOW)] = None,
+    alignments: Annotated[tuple[Path, ...], Parameter(group=_HOW, show_default=False)] = (),
+    prompts: Annotated[str, Parameter(group=_HOW)] = "few-shot",
     test_items: Annotated[int | None, Parameter(group=_HOW)] = None,
     shots: Annotated[int | None, Parameter(group=_HOW)] = None,
     templates: Annotated[str, Parameter(group=_HOW)] = "letters",
@@ -50,6 +52,7 @@ def person_(
     reading: Annotated[Literal["distribution", "generation"], Parameter(group=_HOW)] = (
         "distribution"
     ),
+    engine: Annotated[Literal["local", "ray"], Parameter(group=_HOW)] = "local",
     seed: Annotated[int, Parameter(group=_HOW)] = 0,
     side_effects: Annotated[int | None, Parameter(group=_MORE)] = None,
     judge: Annotated[tuple[str, ...], Parameter(group=_MORE, show_default=False)] = (),
@@ -60,8 +63,8 @@ def person_(
 ) -> None:
     """Ask a model in the place of people, and compare with what they answered.
 
-    The model is asked as it is, with the answers that each person gave to the 120 items of the
-    short form, and steered by --alignments, with both and with two controls; it is tested on the
+    The model is asked as it is, told the answers that each person gave to the 120 items of the
+    short form, and aligned by --alignments, with both and with two controls; it is tested on the
     other 180 items. What needs no model (constants, means, regression) stands beside it. The same
     command with the same --out goes on where it stopped.
 
@@ -72,14 +75,21 @@ def person_(
         stored: literal for answers as given, keyed where reversed items are reversed already.
         simulate: Take so many simulated people, who are nobody, instead of a file.
         limit_people: Ask in the place of the first so many people only; baselines take everybody.
-        alignments: What allport align wrote for these people: steering is asked too, alone and with
-            the few-shot prompt, beside its sign turned and a random direction.
-        test_items: Ask only so many of the test items, spread evenly.
+        alignments: What allport align wrote: one folder of many people, or a folder that holds one
+            for each person, named by id. It is asked too, alone and with each prompt, beside its
+            sign turned and a random direction where it steers. Give it again for another method.
+        prompts: What is said of a person: few-shot, description, adjectives, separated by commas,
+            or none.
+        test_items: Ask only so many of the test items, 5 or more, spread evenly over traits and
+            their facets.
         shots: Say only so many of a person's answers in the prompt, for models of short context.
         templates: Question templates, separated by commas.
         orders: Option orders, separated by commas. The published work used reversed alone.
         reading: Read answers from the probabilities of the labels, or generate text and parse it.
-        seed: Of simulated people, of sampled answers and of resampling.
+        engine: Where the questionnaire is asked: in this process, or over a Ray cluster whose
+            machines load MODEL themselves.
+        seed: Of simulated people, of which test items are asked, of sampled answers and of
+            resampling.
         side_effects: In the place of how many people fluency on neutral text is measured; 10 for
             local models, none for services, which do not give what it takes.
         judge: A model that judges open answers, named as MODEL is; give it twice or more to know
@@ -90,24 +100,26 @@ def person_(
         options: How models are loaded or asked.
     """
     from allport.evaluation import (
-        few_shot,
         person_report,
         plan_cells,
         run_person_benchmark,
         write_person_report,
     )
+    from allport.evaluation.open_ended_run import check_judges
     from allport.evaluation.person_reporting import report_json
 
     everybody = _people(people, stored, simulate, seed)
     if test_items is not None:
-        everybody = everybody.with_test_items(test_items)
+        everybody = everybody.with_test_items(test_items, seed=seed)
     asked = _first(everybody, limit_people)
-    prompts = [few_shot(everybody, shots)]
+    said = _prompts(everybody, _listed(prompts), shots)
     judges = [options.load(name) for name in judge]
+    if judges:
+        check_judges(judges)
     respondent = options.load(model)
     ids = [everybody.ids[row] for row in asked]
-    methods = [] if alignments is None else _steering(respondent, alignments, ids, seed)
-    cells = plan_cells(methods, prompts)
+    methods = [method for place in alignments for method in _steering(respondent, place, ids, seed)]
+    cells = plan_cells(methods, said)
     folder = new_run_folder(model, _SHORT_NAME) if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder with --out.")
@@ -116,19 +128,20 @@ def person_(
         respondent,
         everybody,
         methods,
-        prompts=prompts,
+        prompts=said,
         asked=asked,
         folder=folder,
         templates=_listed(templates),
         orders=_listed(orders),
         reading=reading,
+        engine=engine,
         seed=seed,
         progress=None if json else "bar",
     )
     report = person_report(
         found,
-        side_effects=_side_effects(model, respondent, cells, everybody, side_effects),
-        open_ended=_open_ended(respondent, cells, everybody, judges, open_people, folder, seed),
+        side_effects=_side_effects(model, respondent, cells, found.people, side_effects),
+        open_ended=_open_ended(respondent, cells, found.people, judges, open_people, folder, seed),
         seed=seed,
     )
     files = write_person_report(report, folder)
@@ -159,15 +172,31 @@ def _people(
 
 
 def _steering(model: Respondent, folder: Path, people: list[str], seed: int) -> list[PersonMethod]:
-    from allport.alignment import open_population
-    from allport.evaluation import steering_methods
+    from allport.alignment import load_alignments, open_population
+    from allport.evaluation import alignment_methods, steering_methods
     from allport.models import TransformersModel
 
     if not isinstance(model, TransformersModel):
         raise UsageError(
             f"{model.name} cannot be steered from here; --alignments takes a local model."
         )
-    return steering_methods(model, open_population(folder), people, seed=seed)
+    if (folder / "population.json").is_file():
+        return steering_methods(model, open_population(folder), people, seed=seed)
+    return alignment_methods(model, load_alignments(folder, people), people, seed=seed)
+
+
+def _prompts(
+    people: BenchmarkPeople, kinds: tuple[str, ...], shots: int | None
+) -> list[PersonPrompts]:
+    from allport.evaluation import few_shot, in_words
+
+    if shots is not None and "few-shot" not in kinds:
+        raise UsageError("--shots is for the few-shot prompt, which --prompts leaves out.")
+    if kinds == ("none",):
+        return []
+    return [
+        few_shot(people, shots) if kind == "few-shot" else in_words(people, kind) for kind in kinds
+    ]
 
 
 def _first(people: BenchmarkPeople, limit: int | None) -> range:
@@ -253,6 +282,8 @@ def _print(report: PersonReport) -> None:
         "asked, the rest needs no model.",
         style="dim",
     )
+    for note in report.notes:
+        screen.print(f"! {note}", style="yellow")
     left_out = sum(map(len, benchmark.people.excluded.values()))
     if left_out:
         reasons = ", ".join(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -60,8 +61,10 @@ def export(
         ("the export differs from the alignment on all tokens by", done.rounding),
         ("the export differs from the alignment as fitted by", done.difference),
     ):
-        if estimate.reason and estimate.value != estimate.value:
+        if isnan(estimate.value):
             shown.print(f"  {what}: not known, {estimate.reason}")
+        elif isnan(estimate.low):
+            shown.print(f"  {what} {estimate.value:.4f} ({estimate.reason})")
         else:
             shown.print(f"  {what} {estimate.value:.4f} ({estimate.low:.4f}, {estimate.high:.4f})")
     for sentence in done.lost:

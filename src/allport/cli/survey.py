@@ -140,10 +140,10 @@ def _acted(begun: Survey, word: str, options: tuple[Option, ...]) -> bool:
         return True
     by_text = {option.text.lower(): option for option in options}
     if word.isascii() and word.isdigit() and 1 <= int(word) <= len(options):
-        begun.give(options[int(word) - 1].value)
+        begun.give(options[int(word) - 1])
         return True
     if word in by_text:
-        begun.give(by_text[word].value)
+        begun.give(by_text[word])
         return True
     return False
 

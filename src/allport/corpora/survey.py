@@ -20,11 +20,13 @@ from allport.inventories.inventory import Inventory, Item, Option
 from allport.personas.person import Person, write_person
 
 if TYPE_CHECKING:
+    import numpy as np
     from filelock import BaseFileLock
+    from numpy.typing import NDArray
 
 __all__ = ["Survey", "open_survey"]
 
-_FORMAT = "allport-survey-1"
+_FORMAT = "allport-survey-2"
 _SUFFIX = ".progress"
 
 
@@ -36,7 +38,13 @@ class Survey:
     """
 
     def __init__(
-        self, inventory: Inventory, path: Path, seed: int, about: dict[str, Any], answers: _Answers
+        self,
+        inventory: Inventory,
+        path: Path,
+        seed: int,
+        about: dict[str, Any],
+        answers: _Answers,
+        choices: dict[int, int],
     ) -> None:
         """Made by `open_survey`."""
         self.inventory, self.path, self.seed = inventory, path, seed
@@ -49,6 +57,8 @@ class Survey:
         """Item numbers in the order that they are asked in."""
         self.answers = answers
         """Literal value by item number; None where a question was skipped."""
+        self.choices = choices
+        """Index of the option chosen, in content order, by item number."""
         self.resumed = len(answers)
         """How many questions had been answered or skipped when the survey was opened."""
         self._file: BinaryIO | None = None
@@ -80,17 +90,18 @@ class Survey:
             random.Random(f"{self.seed}-{item.number}").shuffle(options)
         return tuple(options)
 
-    def give(self, value: float) -> None:
-        """Answer the question with a literal value, and keep it on disk.
+    def give(self, option: Option) -> None:
+        """Answer the question with one of its options, and keep it on disk.
 
         Raises:
-            UsageError: Every question is answered, or the value is none of the item's.
+            UsageError: Every question is answered, or the option is none of the item's.
             ResponsesError: The answer cannot be written.
         """
         item = self._asked()
-        if value not in self.inventory.option_values(item):
-            raise UsageError(f"{value:g} is no answer to item {item.number}.")
-        self._keep(item.number, float(value))
+        options = self.inventory.options(item)
+        if option not in options:
+            raise UsageError(f"{option.text!r} is no answer to item {item.number}.")
+        self._keep(item.number, option.value, options.index(option))
 
     def skip(self) -> None:
         """Leave the question unanswered; it will be missing from the person file.
@@ -99,7 +110,7 @@ class Survey:
             UsageError: Every question is answered.
             ResponsesError: It cannot be written.
         """
-        self._keep(self._asked().number, None)
+        self._keep(self._asked().number, None, None)
 
     def back(self) -> bool:
         """Take back the last answer, so that its question is asked again.
@@ -112,6 +123,7 @@ class Survey:
             return False
         self._write({"item": last, "undone": True})
         del self.answers[last]
+        self.choices.pop(last, None)
         return True
 
     def finish(self) -> Person:
@@ -131,7 +143,8 @@ class Survey:
                 "Every question was skipped, so there is no person to write; delete "
                 f"{self.progress_file} to begin again."
             )
-        person = Person(self.name, self.inventory, given, sex=self.sex, age=self.age)
+        own = {n: c for n, c in self.choices.items() if self.inventory.item(n).options}
+        person = Person(self.name, self.inventory, given, sex=self.sex, age=self.age, choices=own)
         try:
             write_person(person, self.path)
         except OSError as error:
@@ -169,10 +182,12 @@ class Survey:
             raise UsageError("Every question is answered.")
         return item
 
-    def _keep(self, number: int, value: float | None) -> None:
+    def _keep(self, number: int, value: float | None, choice: int | None) -> None:
         # On disk first: what the screen shows as answered is answered.
-        self._write({"item": number, "value": value})
+        self._write({"item": number, "value": value, "choice": choice})
         self.answers[number] = value
+        if choice is not None:
+            self.choices[number] = choice
 
     def _write(self, entry: dict[str, Any]) -> None:
         if self._file is None:
@@ -263,6 +278,7 @@ def open_survey(
     progress = path.with_name(path.name + _SUFFIX)
     about: dict[str, Any] = {"name": path.stem, "sex": None, "age": None}
     answers: _Answers = {}
+    choices: dict[int, int] = {}
     entries, keep = _whole_lines(progress) if progress.exists() else ([], 0)
     if entries:
         kept_seed = _begun(progress, entries, inventory)
@@ -272,12 +288,12 @@ def open_survey(
                 "--seed out to go on with it, or name another file with --out."
             )
         seed = kept_seed
-        answers = _replayed(progress, entries[1:], inventory, about)
+        answers, choices = _replayed(progress, entries[1:], inventory, about)
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     given = {"name": name, "sex": sex, "age": age}
     about |= {key: value for key, value in given.items() if value is not None}
-    survey = Survey(inventory, path, seed, about, answers)
+    survey = Survey(inventory, path, seed, about, answers, choices)
     survey._open(keep)
     return survey
 
@@ -326,17 +342,21 @@ def _begun(path: Path, entries: list[dict[str, Any]], inventory: Inventory) -> i
 
 def _replayed(
     path: Path, entries: list[dict[str, Any]], inventory: Inventory, about: dict[str, Any]
-) -> _Answers:
-    """The answers that a progress file adds up to; `about` takes what it says of the person."""
+) -> tuple[_Answers, dict[int, int]]:
+    """The answers, and options chosen, that a progress file adds up to.
+
+    `about` takes what it says of the person.
+    """
     answers: _Answers = {}
+    choices: dict[int, int] = {}
     for line, entry in enumerate(entries, start=2):
         if "item" not in entry:
             about |= {key: entry[key] for key in about if entry.get(key) is not None}
             continue
-        number, value = entry["item"], entry.get("value")
-        known = number in inventory.numbers
-        if not known or not (
-            value is None or value in inventory.option_values(inventory.item(number))
+        number, value, choice = entry["item"], entry.get("value"), entry.get("choice")
+        skipped = value is None and choice is None
+        if number not in inventory.numbers or not (
+            skipped or _is_answer(inventory.option_values(inventory.item(number)), value, choice)
         ):
             raise ResponsesError(
                 f"{path}, line {line} is no answer to {inventory.name}; mend it, or delete the "
@@ -344,6 +364,13 @@ def _replayed(
             )
         if entry.get("undone"):
             answers.pop(number, None)
+            choices.pop(number, None)
         else:
             answers[number] = value
-    return answers
+            if choice is not None:
+                choices[number] = choice
+    return answers, choices
+
+
+def _is_answer(values: NDArray[np.float64], value: object, choice: object) -> bool:
+    return isinstance(choice, int) and 0 <= choice < len(values) and values[choice] == value

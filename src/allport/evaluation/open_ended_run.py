@@ -22,7 +22,7 @@ from allport.evaluation.person_cells import CellPlan
 from allport.evaluation.person_targets import BenchmarkPeople
 from allport.models.respondent import Respondent
 
-__all__ = ["evaluate_open_ended"]
+__all__ = ["check_judges", "evaluate_open_ended"]
 
 _ANSWERS: Final = "open_answers.jsonl"
 _RATINGS: Final = "open_ratings.jsonl"
@@ -59,11 +59,7 @@ def evaluate_open_ended(
         ModelError: Somebody cannot write or judge.
         RunError: The folder cannot be used.
     """
-    names = [judge.name for judge in judges]
-    if not names or len(set(names)) < len(names):
-        raise UsageError(
-            "Open answers need judges of different names; give one or more, better two."
-        )
+    check_judges(judges)
     if questions is None:
         questions = [each for each in open_questions() if each.number == 1]
     answers: list[OpenAnswer] = []
@@ -91,6 +87,23 @@ def evaluate_open_ended(
         if len(cells) > 1:
             preferences += prefer(judge, answers, questions, people, seed=seed, kept=kept)
     return score_open_ended(people, fit, level, preferences, resamples=resamples, seed=seed)
+
+
+def check_judges(judges: Sequence[Respondent]) -> None:
+    """Make sure that judges can be told apart.
+
+    Raises:
+        UsageError: There is no judge, or two judges have the same name.
+    """
+    names = [judge.name for judge in judges]
+    if not names:
+        raise UsageError("Open answers need a judge; give one or more, better two.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(
+            f"Two judges are called {twice!r}; judges need different names, as their agreement is "
+            "reported: name each model once."
+        )
 
 
 def _lines(folder: Path | str | None, name: str) -> JsonLines | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -19,11 +19,12 @@ from allport.psychometrics.intervals import (
     bca_interval,
 )
 
-__all__ = ["PeopleBootstrap", "Resampled"]
+__all__ = ["FEWEST_CORRELATED", "PeopleBootstrap", "Resampled"]
 
 Floats = NDArray[np.float64]
 
-_FEWEST_CORRELATED = 3
+FEWEST_CORRELATED = 3
+"""Fewer people than this have no correlation."""
 _MOST_KEPT = 20_000_000
 """Weights kept between figures, 160 MB; with more people they are drawn anew each time."""
 
@@ -50,17 +51,20 @@ class Resampled(NamedTuple):
         """The mean of the statistics, as a single one."""
         return Resampled(*(part.mean(axis=-1, keepdims=True) for part in self))
 
-    def estimates(self, reason: str = "", confidence: float = 0.95) -> list[Estimate]:
+    def estimates(
+        self, reason: str | Sequence[str] = "", confidence: float = 0.95
+    ) -> list[Estimate]:
         """Each statistic with its bias-corrected and accelerated interval.
 
         Args:
-            reason: Why a statistic that has no value has none.
+            reason: Why a statistic that has no value has none; one for all, or one for each.
             confidence: Of the intervals.
         """
+        reasons = [reason] * len(self.observed) if isinstance(reason, str) else reason
         return [
-            _estimate(value, draws, left_out, reason, confidence)
-            for value, draws, left_out in zip(
-                self.observed.tolist(), self.draws.T, self.left_out.T, strict=True
+            _estimate(value, draws, left_out, why, confidence)
+            for value, draws, left_out, why in zip(
+                self.observed.tolist(), self.draws.T, self.left_out.T, reasons, strict=True
             )
         ]
 
@@ -149,7 +153,7 @@ class PeopleBootstrap:
             means = _ratio(np.where(known, table, 0.0).sum(axis=0), known.sum(axis=0))
             table -= means
             table[~known] = 0.0
-            table[:, known.sum(axis=0) < _FEWEST_CORRELATED] = 0.0
+            table[:, known.sum(axis=0) < FEWEST_CORRELATED] = 0.0
             # What differs by rounding only does not vary.
             table[:, np.abs(table).max(axis=0, initial=0.0) < 1e-9] = 0.0
         width = x.shape[1]

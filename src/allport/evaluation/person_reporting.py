@@ -68,6 +68,12 @@ class PersonReport:
         """Scores of what was asked."""
         return [self.scores[cell.name] for cell in self.benchmark.cells]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What could not be checked about the people, a sentence each."""
+        note = self.benchmark.people.corpus.note
+        return (note,) if note else ()
+
 
 class PersonReportFiles(NamedTuple):
     """What was written."""
@@ -162,6 +168,7 @@ def report_json(report: PersonReport) -> dict[str, Any]:
         "format": _FORMAT,
         "model": benchmark.model,
         "people": benchmark.people.describe(),
+        "notes": list(report.notes),
         "settings": dict(benchmark.settings),
         "systems": systems,
         "comparisons": [_plain(each._asdict()) for each in report.comparisons],
@@ -183,6 +190,7 @@ def report_markdown(report: PersonReport) -> str:
         f"could be fitted on. {excluded} people were left out"
         + "".join(f"; {len(who)}: {why}" for why, who in people.excluded.items() if who)
         + ". Brackets hold 95 % intervals from a bootstrap over people.",
+        *(f"**Not checked:** {_cell(note)}" for note in report.notes),
         *_tables(report),
     ]
     notes = _reasons(report)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from allport.errors import UsageError
 from allport.evaluation.calibration_curve import Calibration, calibration
-from allport.evaluation.people_bootstrap import PeopleBootstrap, Resampled
+from allport.evaluation.people_bootstrap import FEWEST_CORRELATED, PeopleBootstrap, Resampled
 from allport.evaluation.person_answers import READINGS, PersonAnswers, ScoreReading
 from allport.evaluation.person_targets import BenchmarkPeople, known_mean
 from allport.psychometrics.estimate import Estimate
@@ -47,6 +47,9 @@ _SMALL_GROUP: Final = f"no interval from fewer than {_FEWEST_IN_GROUP} people"
 _NO_DISTRIBUTION: Final = "these answers have no distribution"
 _SAME_TO_ITEMS: Final = "every item gets the same answer"
 _SAME_FOR_PEOPLE: Final = "every person gets the same answers"
+_SAME_OF_PEOPLE: Final = "all people gave the same answers"
+_FEW_PEOPLE: Final = f"fewer than {FEWEST_CORRELATED} people can be compared"
+_ONE_PERSON: Final = "one person differs from nobody"
 
 
 class Figure(NamedTuple):
@@ -301,16 +304,19 @@ class _Scorer:
         people, answers = self._people, self._answers
         yield self._over_people("profile r", self.profile, _SAME_TO_ITEMS)
         distinctive = within_person_r(answers, people, distinctive=True)
-        yield self._over_people("distinctive r", distinctive, _SAME_FOR_PEOPLE)
+        alone = len(people.ids) == 1
+        reason = _ONE_PERSON if alone else _SAME_FOR_PEOPLE
+        yield self._over_people("distinctive r", distinctive, reason)
         given = people.reversed_by_key(answers.expected)
         wanted = people.reversed_by_key(people.targets)
         for scales, summed in ((people.traits, True), (people.facets, False)):
-            over_people = self._boot.correlations(
-                _by_scale(given, scales), _by_scale(wanted, scales)
-            )
+            pair = _by_scale(given, scales), _by_scale(wanted, scales)
+            over_people, reasons = self._boot.correlations(*pair), _no_correlation(*pair)
             if summed:
-                yield self._kept("trait r", "", over_people.mean(), _SAME_FOR_PEOPLE)
-            for code, estimate in zip(scales, over_people.estimates(_SAME_FOR_PEOPLE), strict=True):
+                missing = np.flatnonzero(np.isnan(over_people.observed))
+                reason = reasons[missing[0]] if missing.size else ""
+                yield self._kept("trait r", "", over_people.mean(), reason)
+            for code, estimate in zip(scales, over_people.estimates(reasons), strict=True):
                 yield Figure("trait r", "", code, EVERYONE, estimate)
 
     def _group_figures(self) -> Iterator[Figure]:
@@ -349,6 +355,18 @@ def _farthest(people: BenchmarkPeople) -> Floats:
 def _by_scale(table: Floats, scales: Mapping[str, NDArray[np.intp]]) -> Floats:
     """Mean of each person over the items of each scale, shape (people, scales)."""
     return np.stack([known_mean(table[:, columns]) for columns in scales.values()], axis=1)
+
+
+def _no_correlation(given: Floats, wanted: Floats) -> list[str]:
+    """Why each pair of columns, shape (people, scales), has no correlation if it has none."""
+    reasons = []
+    for first, second in zip(given.T, wanted.T, strict=True):
+        known = ~(np.isnan(first) | np.isnan(second))
+        if known.sum() < FEWEST_CORRELATED:
+            reasons.append(_FEW_PEOPLE)
+        else:
+            reasons.append(_SAME_FOR_PEOPLE if np.ptp(first[known]) < 1e-9 else _SAME_OF_PEOPLE)
+    return reasons
 
 
 def _quadratic_kappa(sums: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, Self
@@ -159,33 +159,36 @@ class BenchmarkPeople:
     @cached_property
     def _spread(self) -> list[int]:
         """Numbers of the items to fit on, the first of each facet before the second of any."""
-        seen: Counter[str] = Counter()
-        ranked = []
-        for number in self.split.fit:
-            item = self.inventory.item(number)
-            scale = item.facet or item.trait
-            ranked.append((seen[scale], number))
-            seen[scale] += 1
-        return [number for _, number in sorted(ranked)]
+        return [item.number for item in _dealt(map(self.inventory.item, self.split.fit), _facet)]
 
     def take(self, people: Sequence[int]) -> Self:
         """The same benchmark with some of its people, by position."""
         return replace(self, corpus=self.corpus.take(people))
 
-    def with_test_items(self, count: int) -> Self:
-        """The same benchmark with `count` of its test items, at equal distances.
+    def with_test_items(self, count: int, *, seed: int = 0) -> Self:
+        """The same benchmark with `count` of its test items, spread over traits and their facets.
+
+        As long as there are enough, numbers of items differ by one at most between traits, and
+        between the facets of a trait.
+
+        Args:
+            count: How many; all of them change nothing.
+            seed: Decides which ones.
 
         Raises:
-            UsageError: There are not so many, or a trait is left without any.
+            UsageError: There are not so many, or fewer are asked for than there are traits.
         """
-        held_out = self.split.held_out
-        if not 1 <= count <= len(held_out):
-            raise UsageError(f"{count} test items cannot be asked; there are {len(held_out)}.")
-        chosen = tuple(held_out[place * len(held_out) // count] for place in range(count))
-        fewer = replace(self, split=replace(self.split, held_out=chosen))
-        if len(fewer.traits) < len(self.traits):
-            raise UsageError(f"With {count} test items a trait is left without any; ask more.")
-        return fewer
+        held_out, fewest = self.split.held_out, len(self.traits)
+        if not fewest <= count <= len(held_out):
+            raise UsageError(
+                f"{count} test items cannot be asked; give {fewest}, one a trait, or more: there "
+                f"are {len(held_out)}."
+            )
+        shuffled = np.random.default_rng(seed).permutation(held_out).tolist()
+        by_facet = _dealt(map(self.inventory.item, shuffled), _facet)
+        by_trait = _dealt(by_facet, lambda item: item.trait)
+        chosen = tuple(item.number for item in by_trait[:count])
+        return replace(self, split=replace(self.split, held_out=chosen))
 
     def describe(self) -> dict[str, Any]:
         """What identifies these people and this split, JSON-ready."""
@@ -243,6 +246,20 @@ def known_mean(table: Floats, axis: int = -1) -> Floats:
     """Mean along an axis of what is not NaN; NaN where nothing is."""
     known = (~np.isnan(table)).sum(axis=axis)
     return np.asarray(np.nansum(table, axis=axis) / np.where(known > 0, known, np.nan))
+
+
+def _dealt(items: Iterable[Item], scale: Callable[[Item], str]) -> list[Item]:
+    """The first item of each scale before the second of any, else in the order given."""
+    seen: Counter[str] = Counter()
+    ranked = []
+    for item in items:
+        ranked.append((seen[scale(item)], item))
+        seen[scale(item)] += 1
+    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def _facet(item: Item) -> str:
+    return item.facet or item.trait
 
 
 def _age_band(age: float | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from allport.errors import ResponsesError
@@ -32,6 +32,9 @@ class Person:
     sex: str | None = None
     """"male" or "female", where known; chooses the norm group."""
     age: int | None = None
+    choices: Mapping[int, int] = field(default_factory=dict)
+    """Which option was chosen, as its index in content order, by item number. It is needed where
+    options of an item share a value, as those of situations do."""
 
     def __post_init__(self) -> None:
         """Check every answer against its item's options."""
@@ -44,14 +47,33 @@ class Person:
                     f"Person {self.name!r}: answer {value:g} to item {number} is none of "
                     f"{', '.join(f'{v:g}' for v in values)} of {self.inventory.name}."
                 )
+        for number, choice in self.choices.items():
+            values = self.inventory.option_values(self.inventory.item(number))
+            said = self.literal_answers.get(number)
+            if not 0 <= choice < len(values) or values[choice] != said:
+                raise ResponsesError(
+                    f"Person {self.name!r}: option {choice + 1} of item {number} is not of the "
+                    f"value that was answered ({'nothing' if said is None else f'{said:g}'})."
+                )
 
     def system_prompt(self) -> str:
-        """The answers as a list of items with what the person said of each."""
+        """The answers as a list of items with what the person said of each.
+
+        Raises:
+            ResponsesError: It is not known which of several options of one value was chosen.
+        """
         lines = []
         for number, value in self.literal_answers.items():
             item = self.inventory.item(number)
-            said = next(o.text for o in self.inventory.options(item) if o.value == value)
-            lines.append(f"{(item.text or '').rstrip('.')}: {said}")
+            said = [o.text for o in self.inventory.options(item) if o.value == value]
+            if number in self.choices:
+                said = [self.inventory.options(item)[self.choices[number]].text]
+            if len(said) > 1:
+                raise ResponsesError(
+                    f"Which option {self.name!r} chose of item {number} is not known, and "
+                    f"{len(said)} have the value {value:g}; let it be answered anew."
+                )
+            lines.append(f"{(item.text or '').rstrip('.')}: {said[0]}")
         return "You are a person who described yourself like this.\n" + "\n".join(lines)
 
 
@@ -67,6 +89,7 @@ def write_person(person: Person, path: Path | str) -> Path:
         "items_hash": person.inventory.items_hash,
         "stored": "literal",
         "answers": {str(number): value for number, value in person.literal_answers.items()},
+        "choices": {str(number): choice for number, choice in person.choices.items()},
     }
     return write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
@@ -96,6 +119,7 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         if content["stored"] != "literal":
             raise ValueError("answers must be stored literal")
         answers = {int(number): float(value) for number, value in content["answers"].items()}
+        choices = {int(n): int(choice) for n, choice in content.get("choices", {}).items()}
         name, inventory_name = str(content["name"]), str(content["inventory"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResponsesError(f"{path} cannot be read as a person file: {error}.") from None
@@ -113,4 +137,5 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         simulated=bool(content.get("simulated", False)),
         sex=content.get("sex"),
         age=content.get("age"),
+        choices=choices,
     )
