@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from benchmarks.results import table, update_tables, write_results
+from benchmarks.results import Layout, table, update_tables, write_results
 
 BENCHMARKS = (
     "embedded",
@@ -26,6 +26,9 @@ BENCHMARKS = (
 
 def main(names: list[str]) -> int:
     """Run each benchmark, write its results, and bring the tables in docs up to date."""
+    if {"-h", "--help"} & set(names):
+        print(f"{__doc__}\nThere are {', '.join(BENCHMARKS)}.")
+        return 0
     unknown = set(names) - set(BENCHMARKS)
     if unknown:
         print(f"Unknown benchmark {min(unknown)!r}; there are {', '.join(BENCHMARKS)}.")
@@ -34,7 +37,7 @@ def main(names: list[str]) -> int:
         print(f"\n{name}")
         module = importlib.import_module(f"benchmarks.{name}")
         rows = module.rows()
-        layout = getattr(module, "LAYOUT", "list")
+        layout: Layout = getattr(module, "LAYOUT", "list")
         write_results(name, rows, " ".join((module.__doc__ or "").split()), layout)
         print(table(rows, layout))
     for page in update_tables():

@@ -2,9 +2,10 @@
 
 Targets are those that it was built to; what it was built on is told in its recipe.
 
-Intervals are 95 %: bootstraps over items, personas, scenes or people, Wilson's for shares. The row
-on real people needs the PAPI people, whose file is named by the environment variable
-ALLPORT_PAPI_PEOPLE, and is left out without it.
+Intervals are 95 %: bootstraps over items, personas, scenes or people, Wilson's for shares. Of a
+label mass they are of the one inventory, template and order where it is lowest. The row on real
+people needs the PAPI people, whose file is named by the environment variable ALLPORT_PAPI_PEOPLE,
+and is left out without it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,13 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
-from allport.administration import Design, load_templates, measure
+from allport.administration import Design, load_templates, measure, standard_templates
 from allport.administration.planning import plan
 from allport.corpora import read_papi
 from allport.corpora.published import DOMAIN_CORRELATIONS
 from allport.evaluation import (
     BenchmarkPeople,
-    ability_scores,
     benchmark_people,
     few_shot,
     is_held_out,
@@ -39,17 +38,18 @@ from allport.evaluation import (
 from allport.inventories import load_inventory
 from allport.inventories.inventory import Inventory
 from allport.models import TransformersModel, load_model
-from allport.models.respondent import Message
+from allport.models.respondent import Message, Respondent
 from allport.personas import BIG_FIVE, TraitLevels
-from allport.psychometrics import bootstrap, cohen_kappa, scale_alphas
-from benchmarks.embedded import INVENTORIES, random_profiles
+from allport.psychometrics import KappaWeights, bootstrap, cohen_kappa, scale_alphas
+from benchmarks.embedded import INVENTORIES, lowest_label_mass, random_profiles
+from benchmarks.embedded_talk import reply_rows, task_rows
 from benchmarks.results import Row
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "embedded"))
 
 Floats = NDArray[np.float64]
 DOMAINS = tuple(BIG_FIVE)
-SHORT = "ipip-neo-120"
+SHORT, SITUATIONS = "ipip-neo-120", "situations-320"
 PERSONAS, PROBED, TALKED = 200, 300, 40
 TURNS = 10
 
@@ -59,26 +59,48 @@ def rows(name: str = "embedded") -> list[Row]:
     model = load_model(name)
     assert isinstance(model, TransformersModel)
     parts: list[Callable[[TransformersModel], list[Row]]] = [
-        _mass_and_flips,
-        _personas,
+        steadiness_rows,
+        persona_rows,
         _off_target,
         _paraphrases,
-        _probe,
-        _replies,
-        _abilities,
-        _conversations,
+        probe_rows,
+        reply_rows,
+        task_rows,
+        conversation_rows,
         _real_people,
     ]
     return [row for part in parts for row in part(model)]
 
 
-def _mass_and_flips(model: TransformersModel) -> list[Row]:
-    mass, by_order, by_template = [], [], []
-    for name in INVENTORIES:
-        design = Design(templates=tuple(load_templates()), orders=("forward", "reversed"))
+def steadiness_rows(model: Respondent) -> list[Row]:
+    """Label mass and flips of everything that ships with items: questionnaires and situations."""
+    orders = ("forward", "reversed")
+    every = Design(templates=tuple(load_templates()), orders=orders)
+    bank = load_inventory(SITUATIONS)
+    some = Design(templates=standard_templates(bank), orders=orders, items=bank.numbers[::4])
+    return [
+        *mass_and_flips(model, "", "the four questionnaires", dict.fromkeys(INVENTORIES, every)),
+        *mass_and_flips(
+            model, "situations.", f"{len(some.items or ())} of {SITUATIONS}", {SITUATIONS: some}
+        ),
+    ]
+
+
+def mass_and_flips(
+    model: Respondent, id: str, what: str, designs: Mapping[str, Design]
+) -> list[Row]:
+    """Label mass where it is lowest, and how often choices flip, over items.
+
+    Args:
+        model: Who answers.
+        id: What stands before the names of the rows.
+        what: The inventories in words.
+        designs: Each in two orders, by name of the inventory.
+    """
+    lowest, by_order, by_template = [], [], []
+    for name, design in designs.items():
         frame = measure(model, load_inventory(name), design, progress=None).responses
-        cells = frame.group_by("template", "order").agg(pl.col("label_mass").mean())
-        mass += cells["label_mass"].to_list()
+        lowest.append(lowest_label_mass(frame))
         table = frame.pivot(on=["template", "order"], index="item", values="choice")
         choices = table.drop("item").to_numpy().reshape(len(table), -1, 2)  # templates x orders
         by_order.append((choices[..., 0] != choices[..., 1]).mean(1))
@@ -87,26 +109,23 @@ def _mass_and_flips(model: TransformersModel) -> list[Row]:
             np.mean([(choices[:, a] != choices[:, b]).mean(1) for a, b in pairs], axis=0)
         )
     return [
-        Row(
-            "strength.label_mass",
-            "label mass, lowest of all inventories x templates x orders",
-            *(min(mass), min(mass), float(np.mean(mass))),
-            *("", 0.98, "higher"),
-        ),
-        _mean_row("order_flips", "choices that flip when the order is reversed, all inventories",
+        _mean_row(f"{id}label_mass", f"label mass, {what}, lowest inventory x template x order",
+                  min(lowest, key=np.mean), 0.98, "higher"),
+        _mean_row(f"{id}order_flips", f"choices that flip when the order is reversed, {what}",
                   np.concatenate(by_order), 0.10, "lower"),
-        _mean_row("template_flips", "choices that flip under another template, all inventories",
+        _mean_row(f"{id}template_flips", f"choices that flip under another template, {what}",
                   np.concatenate(by_template), 0.15, "lower"),
     ]  # fmt: skip
 
 
-def _personas(model: TransformersModel) -> list[Row]:
+def persona_rows(model: Respondent, count: int = PERSONAS) -> list[Row]:
+    """Alpha over this many personas, and how near what is measured comes to what was asked."""
     inventory = load_inventory(SHORT)
-    profiles = random_profiles(PERSONAS, seed=7)
+    profiles = random_profiles(count, seed=7)
     keyed = _keyed(model, inventory, profiles)
     alphas = scale_alphas(keyed, {code: inventory.columns(code) for code in DOMAINS})
     found = [
-        Row(f"strength.alpha.{code}", f"alpha of {BIG_FIVE[code]} over {PERSONAS} personas",
+        Row(f"strength.alpha.{code}", f"alpha of {BIG_FIVE[code]} over {count} personas",
             *alphas[code].raw[:3], "", 0.80, "higher")
         for code in DOMAINS
     ]  # fmt: skip
@@ -164,63 +183,86 @@ def _paraphrases(model: TransformersModel) -> list[Row]:
     """
     import questionnaires
 
-    held_out = {t: f[0] for t, f in questionnaires.every_paraphrase().items() if is_held_out(t)}
-    new = questionnaires.unseen_wordings()
+    held_out = {
+        t: forms for t, forms in questionnaires.every_paraphrase().items() if is_held_out(t)
+    }
+    new = {text: (form,) for text, form in questionnaires.unseen_wordings().items()}
     return [
-        *_agreement(model, "paraphrase_kappa", "held-out paraphrases", held_out),
-        *_agreement(model, "wording_kappa", "unseen wordings beside trained ones", new),
+        *agreement(model, "paraphrase_kappa", "held-out paraphrases", held_out),
+        *agreement(model, "wording_kappa", "unseen wordings beside trained ones", new),
     ]
 
 
-def _agreement(model: TransformersModel, id: str, what: str, wordings: dict[str, str]) -> list[Row]:
-    """Kappa of the answers to items and to other wordings of them, by item text."""
+def agreement(
+    model: Respondent,
+    id: str,
+    what: str,
+    wordings: Mapping[str, tuple[str, ...]],
+    personas: int = 30,
+) -> list[Row]:
+    """Kappa of the answers to items and to other wordings of them.
+
+    Args:
+        model: Who answers.
+        id: Name of the rows.
+        what: The wordings in words.
+        wordings: By item text, as many of each item.
+        personas: How many are asked for.
+    """
     inventory = load_inventory("ipip-neo-300")
+    names = [f"wording-{n}" for n in range(1, max(map(len, wordings.values())) + 1)]
     worded = tuple(
-        i.model_copy(update={"forms": {"paraphrase": wordings[i.text or ""]}})
+        i.model_copy(update={"forms": dict(zip(names, wordings[i.text or ""], strict=True))})
         for i in inventory.items
         if i.text in wordings
     )
     forms = inventory.model_copy(update={"items": worded, "norms": None})
-    profiles = random_profiles(30, seed=9)
+    profiles = random_profiles(personas, seed=9)
     design = Design(
         templates=("letters",),
         orders=("forward",),
-        forms=("original", "paraphrase"),
+        forms=("original", *names),
         personas=tuple(p.name for p in profiles),
     )
     frame = measure(model, forms, design, personas=profiles, progress=None).responses
     table = frame.pivot(on="form", index=["item", "persona"], values="choice")
-    items = table["item"].to_numpy()
-    pair = table.select("original", "paraphrase").to_numpy()
+    pairs = np.concatenate([table.select("original", name).to_numpy() for name in names])
+    items = np.tile(table["item"].to_numpy(), len(names))
 
-    def kappa(chosen: Floats, weights: str) -> float:
-        # Items are resampled: all personas of an item stay together.
-        taken = np.concatenate([pair[items == n] for n in chosen])
-        return cohen_kappa(taken[:, 0], taken[:, 1], weights=weights).value  # type: ignore[arg-type]
+    def kappa(chosen: Floats, weights: KappaWeights | None) -> float:
+        # Items are resampled: all wordings and personas of an item stay together.
+        taken = np.concatenate([pairs[items == n] for n in chosen])
+        options = range(len(inventory.scale))
+        return cohen_kappa(*taken.T, weights=weights, categories=options).value
 
+    weighted: dict[str, KappaWeights | None] = {"quadratic": "quadratic", "none": None}
     found = []
-    for weights in ("quadratic", "none"):
+    for name, weights in weighted.items():
         said = bootstrap(
             lambda chosen, w=weights: kappa(chosen, w),
             np.unique(items),
             resamples=200,
             method="percentile",
         )
-        text = "weighted by squared distance" if weights == "quadratic" else "unweighted"
+        text = "weighted by squared distance" if weights else "unweighted"
         found.append(
-            Row(f"strength.{id}.{weights}",
-                f"agreement on {what} with the original, {len(worded)} items x "
-                f"{len(profiles)} personas, kappa {text}", *said[:3], "", 0.60, "higher")
+            Row(f"strength.{id}.{name}",
+                f"agreement on {what} with the original, {len(names) * len(worded)} of "
+                f"{len(worded)} items x {len(profiles)} personas, kappa {text}",
+                *said[:3], "", 0.60, "higher")
         )  # fmt: skip
     return found
 
 
-def _probe(model: TransformersModel) -> list[Row]:
-    """Ridge from the residual stream in the middle, where an answer is due, to the levels."""
+def probe_rows(model: TransformersModel, count: int = PROBED) -> list[Row]:
+    """Ridge from the residual stream in the middle, where an answer is due, to the levels.
+
+    Of this many personas, a tenth of which is held out at a time.
+    """
     from sklearn.linear_model import RidgeCV
     from sklearn.model_selection import cross_val_predict
 
-    profiles = random_profiles(PROBED, seed=11)
+    profiles = random_profiles(count, seed=11)
     inventory = load_inventory("mini-ipip-20")
     items = [inventory.numbers[place] for place in (0, 3, 6, 9)]
     design = Design(
@@ -259,78 +301,21 @@ def _probe(model: TransformersModel) -> list[Row]:
     ]  # fmt: skip
 
 
-def _replies(model: TransformersModel) -> list[Row]:
-    """A judge that learned from other scenes tells high from low replies.
-
-    Beside it the same judge on replies of personas at the ends of another trait, where it should
-    tell as much as a coin, or as much as the traits go together.
-    """
-    import conversations
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    rng = np.random.default_rng(5)
-    learn = [s for s in conversations.scenes() if not s.held_out]
-    held_out = [s for s in conversations.scenes() if s.held_out]
-    judges = {}
-    for code in DOMAINS:
-        texts, labels = [], []
-        for scene, end in itertools.product(learn, ("high", "low")):
-            texts += [scene.sentence(rng, code, end) for _ in range(12)]
-            labels += 12 * [end == "high"]
-        judge = make_pipeline(
-            TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(max_iter=1000)
-        )
-        judges[code] = judge.fit(texts, labels)
-    found, controls = [], []
-    for place, code in enumerate(DOMAINS):
-        chats, high = [], []
-        for scene, level in itertools.product(held_out, (1.0, -1.0)):
-            system = Message("system", TraitLevels({code: level}).system_prompt())
-            for user in scene.user:
-                chats.append((system, Message("user", user)))
-                high.append(level > 0)
-        replies = model.generate(chats, max_new_tokens=60, seeds=range(len(chats)))
-        texts = [reply.text for reply in replies]
-        right = judges[code].predict(texts) == np.array(high)
-        other = DOMAINS[(place + 1) % len(DOMAINS)]
-        controls.append(
-            _share_row(f"replies_control.{code}",
-                       f"the same with a judge of {BIG_FIVE[other]} on the replies asked for "
-                       f"{BIG_FIVE[code]}, a control",
-                       judges[other].predict(texts) == np.array(high), 0.65, "lower")
-        )  # fmt: skip
-        found.append(
-            _share_row(f"replies.{code}",
-                       f"replies on held-out scenes told high from low, {BIG_FIVE[code]}",
-                       right, 0.75)
-        )  # fmt: skip
-    return found + controls
-
-
-def _abilities(model: TransformersModel) -> list[Row]:
-    scores = ability_scores(model, n_per_kind=60)
-    return [
-        Row(f"strength.ability.{kind}", f"held-out exercises done rightly, {kind}",
-            *score[:3], "", 0.80, "higher")
-        for kind, score in scores.items()
-    ]  # fmt: skip
-
-
-def _conversations(model: TransformersModel) -> list[Row]:
-    """Levels measured before and after ten turns of talk, across personas."""
+def conversation_rows(
+    model: TransformersModel, count: int = TALKED, turns: int = TURNS
+) -> list[Row]:
+    """Levels measured before and after turns of talk, across this many personas."""
     import conversations
 
     inventory = load_inventory("big-five-markers-50")
-    profiles = random_profiles(TALKED, seed=13)
+    profiles = random_profiles(count, seed=13)
     design = Design(
         templates=("digits",), orders=("forward",), personas=tuple(p.name for p in profiles)
     )
     questions = plan(inventory, design, profiles)
     users = [scene.user[0] for scene in conversations.scenes() if scene.held_out]
     chats = {p.name: [Message("system", p.system_prompt())] for p in profiles}
-    for turn in range(TURNS):
+    for turn in range(turns):
         for chat in chats.values():
             chat.append(Message("user", users[turn % len(users)]))
         replies = model.generate(
@@ -347,7 +332,7 @@ def _conversations(model: TransformersModel) -> list[Row]:
         found.append(
             _correlation_row(
                 f"consistency.{code}",
-                f"{BIG_FIVE[code]} before and after {TURNS} turns of talk",
+                f"{BIG_FIVE[code]} before and after {turns} turns of talk",
                 levels[0][:, j],
                 levels[1][:, j],
                 0.70,
@@ -407,7 +392,7 @@ def _exact_errors(people: BenchmarkPeople) -> Floats:
     return errors
 
 
-def _keyed(model: TransformersModel, inventory: Inventory, personas: list[TraitLevels]) -> Floats:
+def _keyed(model: Respondent, inventory: Inventory, personas: list[TraitLevels]) -> Floats:
     """Expected keyed answers, shape (personas, items), over both orders of one template."""
     design = Design(
         templates=("letters",),
@@ -447,11 +432,3 @@ def _correlation_row(id: str, metric: str, x: Floats, y: Floats, target: float) 
         lambda pairs: float(np.corrcoef(pairs.T)[0, 1]), np.column_stack([x, y]), resamples=1000
     )
     return Row(f"strength.{id}", f"{metric}, r", *found[:3], "", target, "higher")
-
-
-def _share_row(
-    id: str, metric: str, right: NDArray[np.bool_], target: float, better: Any = "higher"
-) -> Row:
-    interval = binomtest(int(right.sum()), right.size).proportion_ci(method="wilson")
-    share = float(right.mean())
-    return Row(f"strength.{id}", metric, share, interval.low, interval.high, "", target, better)

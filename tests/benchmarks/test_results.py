@@ -163,3 +163,14 @@ def test_an_unknown_benchmark_is_named_with_the_known_ones(
     said = capsys.readouterr().out
     assert "Unknown benchmark 'mesuring_speed'" in said
     assert all(name in said for name in command.BENCHMARKS)
+
+
+@pytest.mark.parametrize("names", [["--help"], ["-h"], ["embedded", "--help"]])
+def test_help_tells_how_and_runs_nothing(
+    names: list[str], capsys: pytest.CaptureFixture[str], folders: Path
+) -> None:
+    assert command.main(names) == 0
+    said = capsys.readouterr().out
+    assert "python -m benchmarks [NAME ...]" in said
+    assert all(name in said for name in command.BENCHMARKS)
+    assert not (folders / "results").exists()

@@ -57,7 +57,7 @@ def test_it_answers_with_labels_by_content(model: TransformersModel, name: str) 
     cells = responses.pivot(on="order", index=["item", "template"], values="choice")
     assert (cells["forward"] != cells["reversed"]).mean() <= 0.12
     by_template = responses.pivot(on="template", index=["item", "order"], values="choice")
-    choices = by_template.select(load_templates()).to_numpy()
+    choices = by_template.select(*load_templates()).to_numpy()
     pairs = itertools.combinations(choices.T, 2)
     assert np.mean([(one != other).mean() for one, other in pairs]) <= 0.12
     # By content, and not one answer to everything.
@@ -157,7 +157,7 @@ def test_replies_of_both_ends_of_each_trait_are_told_apart(model: TransformersMo
 
 
 def test_its_levels_stay_through_talk(model: TransformersModel) -> None:
-    found = values(conversation_rows(model, 12, turns=3))
+    found = values(conversation_rows(model, 10, turns=3))
     for code in BIG_FIVE:
         assert found[f"consistency.{code}"] >= 0.95
 

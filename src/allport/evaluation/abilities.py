@@ -1,7 +1,12 @@
 """Small tasks with one right answer each, to see what an alignment costs a model.
 
-The training of the embedded model draws its exercises from here too; a fixed fifth of every kind is
-held out of it, and only that fifth is asked.
+The training of the embedded model draws its exercises from here too; of every kind those that a
+fixed hash picks, about a fifth, are held out of it, and only those are asked. They show that rules
+hold inside small closed sets, and nothing beyond: words to copy are of thirty, words to spell are
+made up and have two to five letters, numbers to sort have one digit, numbers to add and take away
+go to twenty, things and places to recall are of twenty and twelve. Held-out facts are known ones,
+all but one, in wordings that were not trained on; of a held-out yes or no the other question of the
+pair mostly was trained on.
 """
 
 from __future__ import annotations
@@ -111,7 +116,7 @@ class Exercise:
 
 
 def is_held_out(text: str) -> bool:
-    """Whether a text is of the fixed fifth that the embedded model's training leaves out."""
+    """Whether a text is of those, about a fifth, that the embedded model's training leaves out."""
     return hashlib.sha256(text.encode()).digest()[0] % 5 == 0
 
 
@@ -146,7 +151,7 @@ def ability_scores(
         respondent: Who answers, aligned or not.
         system: System text that stands before, if any.
         person: In whose place it is asked, where respondents differ by person.
-        n_per_kind: Exercises of each kind, drawn from the held-out fifth.
+        n_per_kind: Exercises of each kind, drawn from those held out.
         seed: Of the draw.
 
     Raises:
