@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import math
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -81,6 +82,16 @@ def test_intervals_stay_on_the_scale_and_alike_answers_have_none(neo: Inventory)
         assert bool(row.score.reason) != mixed
         if mixed:
             assert row.score.low < row.score.value <= row.score.high <= 5
+
+
+def test_answers_of_a_person_keep_the_options_chosen() -> None:
+    whole = load_inventory("situations-320")
+    bank = whole.model_copy(update={"items": whole.items[:4]})
+    values = {item.number: item.options[1].value for item in bank.items}
+    chosen = dict.fromkeys(values, 1)
+    known = answers_of(Person("p", bank, values, choices=chosen))
+    assert known.choices.tolist() == [[1.0] * 4]
+    assert np.isnan(answers_of(Person("p", bank, values)).choices).all()
 
 
 def test_answers_of_a_person_stay_literal(neo: Inventory) -> None:

@@ -34,9 +34,12 @@ def answers_of(person: Person) -> HumanAnswers:
     literal = np.array(
         [[person.literal_answers.get(number, math.nan) for number in person.inventory.numbers]]
     )
+    chosen = np.array(
+        [[person.choices.get(number, math.nan) for number in person.inventory.numbers]]
+    )
     about = {"id": [person.name], "sex": [person.sex], "age": [person.age]}
     people = pl.DataFrame(about, schema={"id": pl.String, "sex": pl.String, "age": pl.Int64})
-    return HumanAnswers(person.name, person.inventory, people, literal)
+    return HumanAnswers(person.name, person.inventory, people, literal, chosen=chosen)
 
 
 def person_subject(person: Person, norm: str | None = None) -> Subject:
