@@ -31,6 +31,13 @@ def test_few_shot_tells_the_answers_to_the_fitting_items_alone(person: Person) -
     assert some.fit["items"] == list(person.inventory.numbers[:40])
 
 
+def test_what_fitting_took_is_on_record(planted: Planted) -> None:
+    somebody = planted.person(LEVELS)
+    settings: dict[str, Any] = {"contrasts": ("yes-no",), "templates": ("words",), "cache": False}
+    found = fit(planted.model, somebody, "iti", heads=3, **settings)
+    assert found.fit["seconds"] > fit(planted.model, somebody, "prompt").fit["seconds"] > 0
+
+
 def test_of_the_long_form_only_the_short_form_is_told() -> None:
     inventory = load_inventory("ipip-neo-300")
     answers = {number: float(1 + number % 5) for number in inventory.numbers}

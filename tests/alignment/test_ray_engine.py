@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from safetensors.numpy import load_file
+from tests.alignment.planted import Planted
 
-from allport.alignment import TiltedResponse, fit_population, stratified_folds
+from allport.alignment import TiltedResponse, align_people, fit_population, stratified_folds
+from allport.corpora import PeopleCorpus
 from allport.errors import UsageError
 from allport.inventories import load_inventory
 from benchmarks.planted_people import planted_model, planted_people
@@ -21,25 +25,6 @@ def test_without_ray_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     literal, _ = planted_people(4)
     with pytest.raises(UsageError, match=r"pip install 'allport\[scale\]'"):
         fit_population(planted_model().differences, literal, strengths=(1.0,), engine="ray")
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Two nodes of one processor each, on this machine."""
-    pytest.importorskip("ray", reason="ray is not installed (extra: scale)")
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    import ray
-    from ray.cluster_utils import Cluster
-
-    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    nodes.add_node(num_cpus=1)
-    try:
-        ray.init(address=nodes.address, log_to_driver=False)
-        yield nodes
-    finally:
-        ray.shutdown()
-        nodes.shutdown()
 
 
 @pytest.mark.slow
@@ -67,3 +52,57 @@ def test_two_nodes_find_what_one_process_finds(cluster: Any) -> None:
     for alone, together in zip(here.people, spread.people, strict=True):
         np.testing.assert_array_equal(alone, together)
     assert here.excluded() == spread.excluded() == {"the same answer to every item": 1}
+
+
+def everybody(planted: Planted, count: int) -> PeopleCorpus:
+    """People who answer by trait levels; one of them gave up."""
+    levels = np.random.default_rng(5).uniform(-0.9, 0.9, (count, 5))
+    answered = [list(planted.person(level).literal_answers.values()) for level in levels]
+    codes = np.array(answered, np.int8)
+    codes[3, 10:] = 0
+    about = pl.DataFrame({"id": [f"p{row}" for row in range(count)]})
+    return PeopleCorpus("people", planted.inventory, about, codes)
+
+
+def quickly(planted: Planted) -> dict[str, Any]:
+    """Settings with which a fit takes a second."""
+    return {
+        "items": range(1, 46),
+        "contrasts": ("yes-no",),
+        "templates": ("words",),
+        "heads": 3,
+        "strengths": (-0.5, 0.0, 0.25, 0.5),
+        "probes": 12,
+        "cache": False,
+    }
+
+
+def test_ray_is_missed_whoever_is_asked(
+    planted: Planted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UsageError, match=r"pip install 'allport\[scale\]'"):
+        align_people(planted.model, everybody(planted, 5), tmp_path, engine="ray")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray's own, at start and shutdown
+def test_a_store_is_the_same_from_a_cluster(cluster: Any, planted: Planted, tmp_path: Path) -> None:
+    # Some of whom each one's answers are asked for, and more, of whom they are foretold.
+    for count, foretold in ((6, False), (51, True)):
+        people, stores = everybody(planted, count), {}
+        for engine in ("local", "ray"):
+            settings = quickly(planted)
+            stores[engine] = align_people(
+                planted.model, people, tmp_path / f"{engine}-{count}", engine=engine, **settings
+            )
+        here, spread = stores["local"], stores["ray"]
+        assert (here.about["answers_foretold"] is not None) == foretold
+        assert here.about["answers_foretold"] == spread.about["answers_foretold"]
+        assert here.excluded == spread.excluded == {"too few usable answers": 1}
+        assert len(set(here.strengths(range(count)).tolist())) > 1
+        for name in ("people.safetensors", "basis.safetensors"):
+            both = [load_file(store.folder / name) for store in (here, spread)]
+            assert both[0].keys() == both[1].keys()
+            for key, alone in both[0].items():
+                np.testing.assert_allclose(alone, both[1][key], rtol=1e-5, atol=1e-6)

@@ -25,6 +25,7 @@ from allport.alignment.pas import plan_steering
 from allport.alignment.population import Engine, fit_population, probe_displacements
 from allport.alignment.population_store import PopulationStore, open_population, write_population
 from allport.alignment.projections import model_sites
+from allport.alignment.ray_engine import import_ray
 from allport.alignment.steering import SteeredTokens
 from allport.alignment.strength import ExpectedLiteral, stratified_folds
 from allport.errors import UsageError
@@ -72,9 +73,10 @@ def align_people(
         strengths: The grid; a single value is everyone's strength.
         tokens: Which are steered.
         foretell: Whether answers are foretold and not asked for while strengths are chosen; by
-            default where there are more than 50 people, or a cluster that has no model to ask.
+            default where there are more than 50 people.
         probes: Displacements under which the model is asked, where answers are foretold.
-        engine: "local", or "ray" for a cluster.
+        engine: "local", or "ray" to spread the fitting over a cluster; the figures are the same.
+            People whose answers are asked for are fitted in this process, where the model is.
         seed: Of the folds.
         cache: Whether activations are kept on disk.
 
@@ -84,9 +86,11 @@ def align_people(
     Raises:
         ResponsesError: Nobody can be fitted.
         ModelError: The model cannot be steered.
-        UsageError: An option does not fit.
+        UsageError: An option does not fit, or Ray is asked for and not installed.
         AlignmentError: The folder cannot be written.
     """
+    if engine == "ray":
+        import_ray()  # before the model is asked for minutes
     inventory = people.inventory
     numbers = fitting_numbers(inventory, items)
     columns = [inventory.numbers.index(number) for number in numbers]
@@ -118,8 +122,7 @@ def align_people(
     }
     if len(steered.strengths) > 1:
         response = asked
-        many = len(people) > _MOST_ASKED or engine == "ray"
-        if many if foretell is None else foretell:
+        if len(people) > _MOST_ASKED if foretell is None else foretell:
             moved = probe_displacements(differences, literal, count=probes, **common)
             rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
             found = asked.ask(rows).expected
@@ -132,7 +135,7 @@ def align_people(
         literal,
         folds=stratified_folds(facets, keys, _FOLDS, seed),
         response=response,
-        engine=engine,
+        engine="local" if response is asked else engine,
         **common,
     )
     about: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""Chunks of people over a Ray cluster, with the numbers of one process.
+"""Parts of a work over a Ray cluster, with the numbers of one process.
 
-The work of a chunk is the same function on the same arrays wherever it runs; what everyone shares
+The work of a part is the same function on the same arrays wherever it runs; what everyone shares
 goes to the cluster once. A task whose machine is lost is run again elsewhere by Ray.
 """
 
@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from allport.errors import UsageError
+from allport.errors import AllportError, UsageError
 
-__all__ = ["ray_map"]
+__all__ = ["import_ray", "ray_map"]
 
 Shared = TypeVar("Shared")
 Part = TypeVar("Part")
@@ -23,7 +23,11 @@ _AHEAD = 4
 
 
 def ray_map(
-    function: Callable[[Shared, Part], Result], shared: Shared, parts: Iterable[Part]
+    function: Callable[[Shared, Part], Result],
+    shared: Shared,
+    parts: Iterable[Part],
+    *,
+    gpus: int = 0,
 ) -> Iterator[Result]:
     """Yield `function(shared, part)` for each part, in order, computed on a Ray cluster.
 
@@ -34,26 +38,43 @@ def ray_map(
         function: Importable on every machine of the cluster.
         shared: Sent once.
         parts: Sent as processors become free.
+        gpus: Accelerators that each part needs beside its processor.
 
     Raises:
         UsageError: Ray is not installed.
+        AllportError: What the function raised of its own.
     """
-    ray = _ray()
+    ray = import_ray()
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False)
     everywhere = ray.put(shared)
-    task = ray.remote(num_cpus=1)(function)
+    task = ray.remote(num_cpus=1, num_gpus=gpus)(function)
+
+    def result(reference: Any) -> Result:
+        try:
+            found: Result = ray.get(reference)
+        except ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, AllportError):
+                raise error.cause from None  # without the traceback of the other machine
+            raise
+        return found
+
     ahead = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     running: deque[Any] = deque()
     for part in parts:
         running.append(task.remote(everywhere, part))
         if len(running) >= ahead:
-            yield ray.get(running.popleft())
+            yield result(running.popleft())
     while running:
-        yield ray.get(running.popleft())
+        yield result(running.popleft())
 
 
-def _ray() -> Any:
+def import_ray() -> Any:
+    """The ray module.
+
+    Raises:
+        UsageError: It is not installed.
+    """
     try:
         import ray
     except ImportError:

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         PersonMethod,
         PersonPrompts,
         few_shot,
+        in_words,
         plan_cells,
     )
     from allport.evaluation.person_reporting import (
@@ -108,7 +109,7 @@ if TYPE_CHECKING:
         neutral_texts,
         word_log_probabilities,
     )
-    from allport.evaluation.steering_cells import steering_methods
+    from allport.evaluation.steering_cells import alignment_methods, steering_methods
     from allport.evaluation.weak_items import (
         BankReport,
         ItemReport,
@@ -209,6 +210,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "PersonMethod",
         "PersonPrompts",
         "few_shot",
+        "in_words",
         "plan_cells",
     ),
     "person_reporting": (
@@ -248,7 +250,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "bank_report",
         "option_traces",
     ),
-    "steering_cells": ("steering_methods",),
+    "steering_cells": ("alignment_methods", "steering_methods"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -302,6 +304,7 @@ __all__ = [
     "WeaknessKind",
     "Writer",
     "ability_scores",
+    "alignment_methods",
     "among_others",
     "answers_from_responses",
     "bank_report",
@@ -319,6 +322,7 @@ __all__ = [
     "exercises",
     "few_shot",
     "fluency",
+    "in_words",
     "is_held_out",
     "item_diversity",
     "measure_side_effects",

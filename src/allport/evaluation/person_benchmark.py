@@ -172,6 +172,7 @@ def run_person_benchmark(
     templates: Sequence[str] = ("letters",),
     orders: Sequence[str] = ("forward", "reversed"),
     reading: Reading = "distribution",
+    engine: Literal["local", "ray"] = "local",
     seed: int = 0,
     progress: ProgressCallback | Literal["bar"] | None = "bar",
 ) -> PersonBenchmark:
@@ -188,11 +189,15 @@ def run_person_benchmark(
         templates: Question templates.
         orders: Option orders; both by default, so that a liking for the first option cancels.
         reading: Whether distributions are read, or answers generated and parsed.
+        engine: "local", or "ray" to spread the people over a cluster whose machines load the model
+            by name. Answers are the same to rounding and are kept here, so either engine goes on
+            where the other stopped.
         seed: Of sampled answers and of the folds of baselines.
         progress: As for `measure`.
 
     Raises:
-        UsageError: Two cells have one name, or a person cannot be asked for.
+        UsageError: Two cells have one name, a person cannot be asked for, or the engine is ray and
+            is not installed or cannot load the model.
         ModelError: A respondent cannot be asked.
         RunError: The folder holds another benchmark, or cannot be written.
     """
@@ -206,10 +211,11 @@ def run_person_benchmark(
         seed=seed,
         items=people.split.held_out,
     )
+    place = _place(engine, model)
     record = _Record(None if folder is None else Path(folder), model, chosen, design)
     cells = []
     for planned in plan_cells(methods, prompts):
-        cells.append(_ask(planned, model, chosen, design, record, progress))
+        cells.append(_ask(planned, model, chosen, design, record, place, progress))
     rules = [
         Baseline(name, uses, answers.take(list(rows)))
         for name, uses, answers in baselines(people, seed=seed)
@@ -224,12 +230,27 @@ def run_person_benchmark(
     )
 
 
+def _place(
+    engine: Literal["local", "ray"], model: Respondent
+) -> Callable[[Respondent], Respondent]:
+    """Where respondents are asked."""
+    if engine == "local":
+        return lambda respondent: respondent
+    from allport.alignment.ray_engine import import_ray
+    from allport.evaluation.cluster_asking import ClusterRespondent, check_loadable
+
+    import_ray()
+    loadable = check_loadable(model)
+    return lambda respondent: ClusterRespondent(respondent, loadable)
+
+
 def _ask(
     planned: CellPlan,
     model: Respondent,
     people: BenchmarkPeople,
     design: Design,
     record: _Record,
+    place: Callable[[Respondent], Respondent],
     progress: ProgressCallback | Literal["bar"] | None,
 ) -> Cell:
     """Ask one cell, or go on asking it."""
@@ -259,7 +280,7 @@ def _ask(
     start = time.perf_counter()
     try:
         run = measure(
-            respondent,
+            place(respondent),
             people.inventory,
             design,
             record.cell_folder(name),

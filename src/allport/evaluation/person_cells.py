@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from allport.errors import ModelError, UsageError
 from allport.evaluation.person_targets import BenchmarkPeople
@@ -13,10 +14,14 @@ from allport.files import sha256_of
 from allport.models.respondent import Respondent
 from allport.personas.persona import Persona
 
-__all__ = ["CellPlan", "PersonMethod", "PersonPrompts", "few_shot", "plan_cells"]
+if TYPE_CHECKING:
+    from allport.alignment.prompting import PromptKind
+
+__all__ = ["CellPlan", "PersonMethod", "PersonPrompts", "few_shot", "in_words", "plan_cells"]
 
 FEW_SHOT: Final = "few-shot"
 UNALIGNED: Final = "unaligned"
+IN_WORDS: Final = ("description", "adjectives")
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,40 @@ def few_shot(people: BenchmarkPeople, shots: int | None = None) -> PersonPrompts
         raise UsageError(f"A few-shot prompt of {shots} answers says nothing; give 1 or more.")
     name = FEW_SHOT if shots is None else f"{FEW_SHOT} of {shots}"
     return PersonPrompts(name, lambda person: people.person(person, shots))
+
+
+class _Words(NamedTuple):
+    name: str
+    text: str
+
+    def system_prompt(self) -> str:
+        return self.text
+
+
+def in_words(people: BenchmarkPeople, kind: str) -> PersonPrompts:
+    """What the person's answers to the items to fit on say of them, in the system prompt.
+
+    Args:
+        people: The benchmark.
+        kind: "description", in the second person and by rule, or "adjectives", the traits with
+            degrees against the norms; see `allport.alignment.fit_prompt`.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    from allport.alignment.prompting import fit_prompt
+
+    if kind not in IN_WORDS:
+        known = ", ".join((FEW_SHOT, *IN_WORDS))
+        raise UsageError(f"There is no prompt {kind!r}; known: {known}.")
+    wording = cast("PromptKind", kind)
+
+    @cache
+    def persona(person: str) -> Persona:
+        told = fit_prompt(people.person(person), kind=wording, items=people.split.fit)
+        return _Words(person, told.prompt)
+
+    return PersonPrompts(kind, persona)
 
 
 class CellPlan(NamedTuple):

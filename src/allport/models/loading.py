@@ -78,7 +78,7 @@ def load_model(
     model, tokenizer = _load(folder, shown, dtype, device_map, trust_remote_code)
     loading = {
         # The same weights elsewhere: a folder by its whole path, an id with its commit.
-        "name": str(folder.resolve()) if origin["source"] == "folder" else name,
+        "name": str(folder) if origin["source"] == "folder" else name,
         "revision": origin.get("revision"),
         "dtype": dtype,
         "device_map": device_map,
@@ -127,7 +127,8 @@ def _find(name: str, revision: str | None, code: bool) -> tuple[Path, str, dict[
         return EMBEDDED, name, {"source": "embedded"}
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return folder, folder.resolve().name, {"source": "folder"}
+        folder = folder.resolve()  # weights are hashed when they are asked about, wherever that is
+        return folder, folder.name, {"source": "folder"}
     looks_like_path = name.startswith((".", "/", "~")) or "\\" in name or name.count("/") > 1
     if looks_like_path or folder.exists():
         raise ModelError(
