@@ -4,8 +4,10 @@ Items are calibrated on other personas than those tested, all of random levels o
 adaptive test stops at a standard error of .3 in the level and of 2 points in the score, or at 16 of
 40 items. Each item is asked in one template and four option orders, of the model in bfloat16, which
 halves the time on a processor that multiplies in it. Adaptive answers are those of the whole bank,
-which the model gives alike when it is asked again. Intervals are 95 % bootstrap intervals over
-personas.
+which the model gives alike when it is asked again. Beside it stand what costs nothing, the mean
+score of the other personas, and what costs the same, the mean of as many items drawn at random;
+and how far adaptive scores go with whole ones over personas. Intervals are 95 % bootstrap
+intervals over personas.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ CALIBRATED = 60
 TESTED = 100
 MOST = 16
 POINTS = 2.0
+_DRAWS = 200
+"""Random choices of items whose mean difference stands for a random choice."""
 
 
 def rows(
@@ -67,14 +71,23 @@ def rows(
     shares = item_shares(full.responses, inventory)
     place = {persona.name: row for row, persona in enumerate(personas)}
     traits = list(calibration.traits)
-    points, used, held = (np.zeros((tested, len(traits))) for _ in range(3))
+    points, used, held, adaptive, whole_bank, at_random = (
+        np.zeros((tested, len(traits))) for _ in range(6)
+    )
+    rng = np.random.default_rng(3)
     for score in found.scores:
         cell = place[score.persona], traits.index(score.trait)
         items = calibration.traits[score.trait].items
-        whole = 100 * float(np.nanmean([shares[score.persona, number] for number in items]))
+        each = 100 * np.array([shares[score.persona, number] for number in items])
+        each = each[~np.isnan(each)]
+        whole = float(each.mean())
+        drawn = rng.permuted(np.tile(each, (_DRAWS, 1)), axis=1)[:, : len(score.items)]
+        adaptive[cell], whole_bank[cell] = score.score.value, whole
+        at_random[cell] = np.abs(drawn.mean(axis=1) - whole).mean()
         points[cell] = abs(score.score.value - whole)
         used[cell] = len(score.items) / score.bank
         held[cell] = score.score.low <= whole <= score.score.high
+    others = (whole_bank.sum(axis=0) - whole_bank) / (tested - 1)
     of_whom = f"{inventory.name}, {tested} personas x {len(traits)} traits"
     return [
         Row(
@@ -84,6 +97,30 @@ def rows(
             "",
             3.0,
             "lower",
+        ),
+        Row(
+            "adaptive.random_items",
+            f"as many items at random against whole bank, the same difference, {of_whom}",
+            *_mean(at_random),
+            "",
+            3.0,
+            "lower",
+        ),
+        Row(
+            "adaptive.nothing_asked",
+            f"the other personas' mean against whole bank, the same difference, {of_whom}",
+            *_mean(np.abs(others - whole_bank)),
+            "",
+            3.0,
+            "lower",
+        ),
+        Row(
+            "adaptive.correlation",
+            f"adaptive against whole bank over personas, r, mean of traits, {of_whom}",
+            *_correlation(adaptive, whole_bank),
+            "",
+            0.9,
+            "higher",
         ),
         Row(
             "adaptive.items_used",
@@ -150,6 +187,21 @@ def _responses(run: Run) -> list[Response]:
             run.responses.select(columns).iter_rows()
         )
     ]
+
+
+def _correlation(
+    adaptive: NDArray[np.float64], whole: NDArray[np.float64]
+) -> tuple[float, float, float]:
+    """Mean over traits of the correlation over personas, with its interval over personas."""
+
+    def mean_of_traits(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+        spread = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+        with np.errstate(invalid="ignore"):
+            return float(np.mean((a * b).sum(axis=0) / spread))
+
+    found = bootstrap(mean_of_traits, adaptive, whole, resamples=1000)
+    return found.value, found.low, found.high
 
 
 def _mean(cells: NDArray[np.float64]) -> tuple[float, float, float]:

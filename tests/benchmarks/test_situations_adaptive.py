@@ -34,12 +34,17 @@ def test_the_rows_come_from_other_personas_than_the_calibration() -> None:
         row.id.partition(".")[2]: row
         for row in rows(ScriptedRespondent(answer), bank, calibrated=15, tested=6)
     }
-    assert set(found) == {"score_difference", "items_used", "coverage"}
+    controls = {"random_items", "nothing_asked", "correlation"}
+    assert set(found) == {"score_difference", "items_used", "coverage", *controls}
     assert len({name for name in asked if name.startswith("calibration-")}) == 15
     assert len({name for name in asked if name.startswith("tested-")}) == 6
     for row in found.values():
         assert row.low <= row.value <= row.high
     assert found["score_difference"].value < 3
+    # These personas differ widely: asking nothing cannot do, and a random choice does worse.
+    assert found["nothing_asked"].value > 5 * found["score_difference"].value
+    assert found["random_items"].value > found["score_difference"].value
+    assert found["correlation"].value > 0.95
     assert 1 / 40 < found["items_used"].value <= 0.4
     taken = other_personas(bank, 30, [], seed=2)
     again = other_personas(bank, 30, taken, seed=2)
