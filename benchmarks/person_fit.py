@@ -31,6 +31,8 @@ LOOPED = 6
 PROGRAM = """
 import json, resource, sys, tempfile, time
 from pathlib import Path
+from allport.models import prepare_process
+prepare_process()  # as the command does, before torch is there
 import torch
 from allport.alignment import TiltedResponse, fit_population, stratified_folds, write_population
 from allport.inventories import load_inventory
