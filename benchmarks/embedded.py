@@ -6,7 +6,7 @@ where it is lowest) or over personas (correlations).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from allport.administration import Design, load_templates, measure
 from allport.administration.responses import CONDITION_COLUMNS
-from allport.inventories import load_inventory
+from allport.inventories import Inventory, load_inventory
 from allport.models import load_model
 from allport.models.respondent import Respondent
 from allport.personas import BIG_FIVE, TraitLevels
@@ -70,6 +70,26 @@ def rows() -> list[Row]:
             ),
         ]
     return found + _asked_and_measured(model)
+
+
+def keyed_answers(
+    model: Respondent, inventory: Inventory, personas: Sequence[TraitLevels]
+) -> NDArray[np.float64]:
+    """Expected keyed answers, shape (personas, items), over both orders of one template."""
+    design = Design(
+        templates=("letters",),
+        orders=("forward", "reversed"),
+        personas=tuple(p.name for p in personas),
+    )
+    frame = measure(model, inventory, design, personas=personas, progress=None).responses
+    table = (
+        frame.group_by("persona", "item")
+        .agg(pl.col("expected_keyed").mean())
+        .pivot(on="item", index="persona", values="expected_keyed")
+    )
+    place = {name: row for row, name in enumerate(table["persona"])}
+    values = table.select([str(n) for n in inventory.numbers]).to_numpy()
+    return np.asarray(values[[place[p.name] for p in personas]], dtype=np.float64)
 
 
 def lowest_label_mass(responses: pl.DataFrame) -> NDArray[np.float64]:

@@ -12,14 +12,11 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -41,11 +38,14 @@ from allport.models import TransformersModel, load_model
 from allport.models.respondent import Message, Respondent
 from allport.personas import BIG_FIVE, TraitLevels
 from allport.psychometrics import KappaWeights, bootstrap, cohen_kappa, scale_alphas
-from benchmarks.embedded import INVENTORIES, lowest_label_mass, random_profiles
+from benchmarks.embedded import (
+    INVENTORIES,
+    keyed_answers,
+    lowest_label_mass,
+    random_profiles,
+)
 from benchmarks.embedded_talk import reply_rows, task_rows
 from benchmarks.results import Row
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "embedded"))
 
 Floats = NDArray[np.float64]
 DOMAINS = tuple(BIG_FIVE)
@@ -122,7 +122,7 @@ def persona_rows(model: Respondent, count: int = PERSONAS) -> list[Row]:
     """Alpha over this many personas, and how near what is measured comes to what was asked."""
     inventory = load_inventory(SHORT)
     profiles = random_profiles(count, seed=7)
-    keyed = _keyed(model, inventory, profiles)
+    keyed = keyed_answers(model, inventory, profiles)
     alphas = scale_alphas(keyed, {code: inventory.columns(code) for code in DOMAINS})
     found = [
         Row(f"strength.alpha.{code}", f"alpha of {BIG_FIVE[code]} over {count} personas",
@@ -148,7 +148,7 @@ def _off_target(model: TransformersModel) -> list[Row]:
     """How far other domains move when one is asked, over how far it moves itself, beyond r."""
     inventory = load_inventory(SHORT)
     personas = [TraitLevels({c: level}, name=f"{c}{level:+}") for c in DOMAINS for level in (-1, 1)]
-    keyed = _keyed(model, inventory, personas)
+    keyed = keyed_answers(model, inventory, personas)
 
     def excess(columns: NDArray[np.intp]) -> float:
         moved = np.zeros((5, 5))
@@ -390,24 +390,6 @@ def _exact_errors(people: BenchmarkPeople) -> Floats:
         missed = np.abs(np.clip(np.rint(means), 1, 5) - literal[held_out])
         errors[row] = [np.nanmean(missed[traits == code]) for code in DOMAINS]
     return errors
-
-
-def _keyed(model: Respondent, inventory: Inventory, personas: list[TraitLevels]) -> Floats:
-    """Expected keyed answers, shape (personas, items), over both orders of one template."""
-    design = Design(
-        templates=("letters",),
-        orders=("forward", "reversed"),
-        personas=tuple(p.name for p in personas),
-    )
-    frame = measure(model, inventory, design, personas=personas, progress=None).responses
-    table = (
-        frame.group_by("persona", "item")
-        .agg(pl.col("expected_keyed").mean())
-        .pivot(on="item", index="persona", values="expected_keyed")
-    )
-    place = {name: row for row, name in enumerate(table["persona"])}
-    values = table.select([str(n) for n in inventory.numbers]).to_numpy()
-    return np.asarray(values[[place[p.name] for p in personas]], dtype=np.float64)
 
 
 def _levels(responses: Any, inventory: Inventory, profiles: list[TraitLevels]) -> Floats:

@@ -10,23 +10,18 @@ from __future__ import annotations
 import itertools
 import random
 import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from allport.evaluation import Exercise, ability_scores
 from allport.models import TransformersModel
 from allport.models.respondent import Message
 from allport.personas import BIG_FIVE, TraitLevels
 from allport.psychometrics import bootstrap
-from benchmarks.results import Row
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "embedded"))
+from benchmarks.results import Row, share_row
 
 if TYPE_CHECKING:
     from conversations import Scene
@@ -97,13 +92,13 @@ def told_rows(replies: Sequence[Reply]) -> list[Row]:
         high = np.array([reply.high for reply in replies if reply.trait == code])
         other = DOMAINS[(place + 1) % len(DOMAINS)]
         found.append(
-            _share_row(f"replies.{code}",
+            share_row(f"strength.replies.{code}",
                        "replies to held-out scenes told high from low, by a judge that learned "
                        f"from other scenes with sentences of the same stock, {BIG_FIVE[code]}",
                        judges[code](texts) == high, 0.75)
         )  # fmt: skip
         controls.append(
-            _share_row(f"replies_control.{code}",
+            share_row(f"strength.replies_control.{code}",
                        f"the same with a judge of {BIG_FIVE[other]} on the replies asked for "
                        f"{BIG_FIVE[code]}, a control",
                        judges[other](texts) == high, 0.65, "lower")
@@ -204,9 +199,13 @@ def task_rows(model: TransformersModel) -> list[Row]:
     ]  # fmt: skip
     for what, asked in beyond_exercises().items():
         rows.append(
-            _share_row(f"beyond.{asked[0].kind}", f"beyond its exercises done rightly, {what}",
-                       done(model, asked), 0.80)
-        )  # fmt: skip
+            share_row(
+                f"strength.beyond.{asked[0].kind}",
+                f"beyond its exercises done rightly, {what}",
+                done(model, asked),
+                0.80,
+            )
+        )
     return rows
 
 
@@ -240,16 +239,4 @@ def beyond_exercises() -> dict[str, list[Exercise]]:
 def done(model: TransformersModel, asked: Sequence[Exercise]) -> NDArray[np.bool_]:
     """Whether each exercise is answered rightly, as `ability_scores` takes it."""
     said = model.generate([(Message("user", exercise.question),) for exercise in asked])
-    return np.array([_plain(s.text) == _plain(e.answer) for s, e in zip(said, asked, strict=True)])
-
-
-def _plain(text: str) -> str:
-    return text.strip().removesuffix(".").strip().lower()
-
-
-def _share_row(
-    id: str, metric: str, right: NDArray[np.bool_], target: float, better: Any = "higher"
-) -> Row:
-    interval = binomtest(int(right.sum()), right.size).proportion_ci(method="wilson")
-    share = float(right.mean())
-    return Row(f"strength.{id}", metric, share, interval.low, interval.high, "", target, better)
+    return np.array([e.answered_by(s.text) for e, s in zip(asked, said, strict=True)])

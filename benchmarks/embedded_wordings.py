@@ -9,24 +9,18 @@ them would bring. Intervals are Wilson's, 95 %, over wordings.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
-from allport.administration import Design, measure
 from allport.evaluation import is_held_out
 from allport.inventories import load_inventory
 from allport.inventories.inventory import Item
 from allport.models import TransformersModel, load_model
 from allport.personas import BIG_FIVE, TraitLevels
-from benchmarks.results import Row
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "recipes" / "embedded"))
+from benchmarks.embedded import keyed_answers
+from benchmarks.results import Row, share_row
 
 DOMAINS = tuple(BIG_FIVE)
 CHANCE = 1 / (2 * len(DOMAINS))
@@ -108,19 +102,7 @@ def read_by_model(model: TransformersModel, wordings: Mapping[str, Item]) -> NDA
     )
     inventory = load_inventory("ipip-neo-300").model_copy(update={"items": items, "norms": None})
     personas = [TraitLevels({c: level}, name=f"{c}{level:+}") for c in DOMAINS for level in (1, -1)]
-    design = Design(
-        templates=("letters",),
-        orders=("forward", "reversed"),
-        personas=tuple(p.name for p in personas),
-    )
-    frame = measure(model, inventory, design, personas=personas, progress=None).responses
-    table = (
-        frame.group_by("item", "persona")
-        .agg(pl.col("expected_keyed").mean())
-        .pivot(on="persona", index="item", values="expected_keyed")
-        .sort("item")
-    )
-    answers = table.select([p.name for p in personas]).to_numpy()
+    answers = keyed_answers(model, inventory, personas).T
     moved = answers[:, 0::2] - answers[:, 1::2]  # wordings x traits, high less low
     own = np.array([DOMAINS.index(item.trait) for item in items])
     most = np.abs(moved).argmax(axis=1)
@@ -156,15 +138,5 @@ def _some(rng: np.random.Generator, wordings: Mapping[str, Item], count: int) ->
 
 
 def _row(id: str, metric: str, right: NDArray[np.bool_]) -> Row:
-    interval = binomtest(int(right.sum()), right.size).proportion_ci(method="wilson")
     said = f"{metric}, {right.size} of them"
-    return Row(
-        f"wordings.{id.replace(' ', '_')}",
-        said,
-        float(right.mean()),
-        interval.low,
-        interval.high,
-        "",
-        CHANCE,
-        "higher",
-    )
+    return share_row(f"wordings.{id.replace(' ', '_')}", said, right, CHANCE)

@@ -12,6 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest
+
 from allport.files import write_atomically
 
 Layout = Literal["list", "side by side"]
@@ -53,6 +57,18 @@ def summarised(
     middle = len(ordered) // 2
     median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
     return Row(id, metric, median, ordered[0], ordered[-1], unit, target, better)
+
+
+def share_row(
+    id: str,
+    metric: str,
+    right: NDArray[np.bool_],
+    target: float,
+    better: Literal["higher", "lower"] = "higher",
+) -> Row:
+    """A row of the share that is right, with Wilson's interval, 95 %."""
+    interval = binomtest(int(right.sum()), right.size).proportion_ci(method="wilson")
+    return Row(id, metric, float(right.mean()), interval.low, interval.high, "", target, better)
 
 
 def machine() -> dict[str, object]:

@@ -72,3 +72,28 @@ def test_both_orders_of_a_scale_are_all_there_are() -> None:
     needed = found["E"].needed
     assert needed is not None
     assert set(needed) == {"item", "template"}
+
+
+def scattered(bank: Inventory, seed: int) -> Script:
+    """Statements scatter by 8 points and their items by 6, the same however they are asked."""
+    rng = np.random.default_rng(seed)
+    clusters = dict.fromkeys(item.cluster for item in bank.items)
+    of_statement = {cluster: rng.normal(0, 0.08) for cluster in clusters}
+    share = {i.number: 0.5 + of_statement[i.cluster] + rng.normal(0, 0.06) for i in bank.items}
+
+    def answer(question: Question) -> list[float]:
+        high = share[question.item]
+        return [high / 2, high / 2, (1 - high) / 2, (1 - high) / 2]
+
+    return answer
+
+
+def test_the_interval_of_a_standard_error_holds_the_true_one() -> None:
+    whole = load_inventory("situations-320")
+    bank = whole.model_copy(update={"items": [item for item in whole.items if item.trait == "E"]})
+    truth = 100 * np.hypot(0.08 / np.sqrt(8), 0.06 / np.sqrt(40))
+    errors = [reliability(scattered(bank, seed), bank)["E"].error for seed in range(80)]
+    held = np.mean([error.low <= truth <= error.high for error in errors])
+    assert 0.88 <= held <= 0.99
+    # Not by saying nothing: eight statements leave a factor of two or so to either side.
+    assert np.median([error.high / error.low for error in errors]) < 6

@@ -114,6 +114,10 @@ class Exercise:
         """Whether the embedded model was kept from it in training."""
         return is_held_out(self.question)
 
+    def answered_by(self, text: str) -> bool:
+        """Whether a text is the answer but for capitals, outer spaces and a full stop."""
+        return _plain(text) == _plain(self.answer)
+
 
 def is_held_out(text: str) -> bool:
     """Whether a text is of those, about a fifth, that the embedded model's training leaves out."""
@@ -144,8 +148,7 @@ def ability_scores(
 ) -> Mapping[str, Estimate]:
     """Share of held-out exercises answered rightly, by kind and over "all".
 
-    Intervals are Wilson's, 95 %. An answer is right when it is the expected one but for capitals,
-    outer spaces and a full stop.
+    Intervals are Wilson's, 95 %. For what is right see `Exercise.answered_by`.
 
     Args:
         respondent: Who answers, aligned or not.
@@ -179,8 +182,7 @@ def ability_scores(
         for number, exercise in enumerate(asked, start=1)
     ]
     said = {response.item: response.text or "" for response in respondent.answer(questions)}
-    texts = [said[question.item] for question in questions]
-    right = [_plain(t) == _plain(e.answer) for t, e in zip(texts, asked, strict=True)]
+    right = [e.answered_by(said[q.item]) for e, q in zip(asked, questions, strict=True)]
     scores = {
         kind: _share([r for r, e in zip(right, asked, strict=True) if e.kind == kind])
         for kind in _KINDS

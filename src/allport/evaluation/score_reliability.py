@@ -43,8 +43,8 @@ class ScoreReliability:
     components: VarianceComponents | None
     """Of item scores, 0 to 100; None where they cannot be had."""
     error: Estimate
-    """Standard error of the trait's score over items, templates and orders, in points; NaN with the
-    reason where it cannot be had."""
+    """Standard error of the trait's score over items, templates and orders, in points, with its
+    jackknife interval over statements or items; NaN with the reason where it cannot be had."""
     needed: Mapping[str, int] | None
     """The least asking for a standard error of 2 points; None where none of those tried reaches it.
     """
@@ -119,14 +119,36 @@ def _of_trait(table: Floats, inventory: Inventory, own: NDArray[np.intp]) -> Sco
     if size > 1:
         statements = Counter(inventory.items[i].cluster for i in own)
         asked = {"statement": len(statements), "item": len(own) / len(statements)}
-    error = standard_error_of_mean(components, asked, fixed)
+
+    def error_of(found: VarianceComponents) -> float:
+        return standard_error_of_mean(found, asked, fixed)
+
+    without = [
+        error_of(variance_components(np.delete(scores, n, axis=0), facets, nested))
+        for n in range(len(scores))
+        if len(scores) > 2
+    ]
     choices: dict[str, tuple[int, ...]] = {facets[0]: _STATEMENTS, "template": _TEMPLATES}
     if not fixed:
         choices["order"] = _ORDERS
     needed = needed_levels(components, _TARGET_ERROR, choices, fixed=fixed)
-    return ScoreReliability(
-        components, Estimate(error, reason="no interval is computed"), needed, left_out
-    )
+    error = _jackknifed(error_of(components), np.array(without))
+    return ScoreReliability(components, error, needed, left_out)
+
+
+def _jackknifed(error: float, without: Floats) -> Estimate:
+    """A standard error with its interval from those without each statement, on a log scale.
+
+    Tukey's jackknife with Student's t; a logarithm keeps the interval above zero.
+    """
+    if len(without) < 3 or error <= 0 or (without <= 0).any():
+        return Estimate(error, reason="no interval without three statements or items that vary")
+    from scipy.special import stdtrit
+
+    n, logs = len(without), np.log(without)
+    spread = math.sqrt((n - 1) / n * float(np.square(logs - logs.mean()).sum()))
+    width = float(stdtrit(n - 1, 0.975)) * spread
+    return Estimate(error, error * math.exp(-width), error * math.exp(width))
 
 
 def _alike(sizes: list[int]) -> int:
