@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from allport.errors import ResponsesError
+from allport.errors import ResponsesError, UsageError
 from allport.psychometrics.agreement import cohen_kappa, flips, krippendorff_alpha
+from allport.psychometrics.intervals import bootstrap
 
 FIRST = [1, 2, 3, 3, 2, 1, 4, 4, 2, 3, 1, 1, 2, 4, 3, 3, 2, 2, 1, 4]
 SECOND = [1, 2, 3, 2, 2, 1, 4, 3, 2, 3, 2, 1, 2, 4, 4, 3, 2, 1, 1, 4]
@@ -57,6 +58,13 @@ def test_kappa_that_has_no_value_says_why(first, second, reason):
     result = cohen_kappa(first, second)
     assert math.isnan(result.value)
     assert reason in result.reason
+
+
+def test_unknown_weights_and_levels_are_refused():
+    with pytest.raises(UsageError, match="Weights 'quadratc' are unknown; choose linear"):
+        cohen_kappa(FIRST, SECOND, weights="quadratc")
+    with pytest.raises(UsageError, match="Level 'ratio' is unknown; choose nominal"):
+        krippendorff_alpha([FIRST, SECOND], "ratio")
 
 
 def test_kappa_refuses_what_cannot_be_compared():
@@ -163,6 +171,20 @@ def test_alpha_that_has_no_value_says_why(ratings, reason):
     assert reason in krippendorff_alpha(ratings).reason
 
 
+def test_units_of_one_cluster_are_drawn_together_for_alpha():
+    rng = np.random.default_rng(5)
+    ratings = rng.normal(size=12) + 0.5 * rng.normal(size=(2, 12))
+    once = krippendorff_alpha(ratings, "interval")
+    clusters = np.repeat(np.arange(12), 10)
+    many = np.repeat(ratings, 10, axis=1)
+    # A unit that one coder left out has no part, and its cluster stays that of the others.
+    many[0, [0, 15]] = np.nan
+    often = krippendorff_alpha(many, "interval", clusters=clusters)
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.15)
+    apart = krippendorff_alpha(many, "interval")
+    assert apart.high - apart.low < 0.5 * (often.high - often.low)
+
+
 def test_flips_of_one_pair_are_one_minus_kappa():
     first, second = np.array(FIRST) - 1, np.array(SECOND) - 1
     result = flips([first, second], options=4)
@@ -186,15 +208,39 @@ def test_flips_over_many_conditions_with_gaps():
     flipped = compared = expected = 0.0
     for a, b in itertools.combinations(choices, 2):
         both = ~np.isnan(a) & ~np.isnan(b)
-        flipped += (a[both] != b[both]).sum()
+        differing = (a[both] != b[both]).sum()
+        flipped += differing
         compared += both.sum()
-        same = sum(np.mean(a[~np.isnan(a)] == c) * np.mean(b[~np.isnan(b)] == c) for c in range(3))
-        expected += both.sum() * (1 - same)
+        expected += differing / (1 - cohen_kappa(a, b).value)
     assert result.raw.value == pytest.approx(flipped / compared)
     assert result.chance == pytest.approx(expected / compared)
     assert result.corrected.value == pytest.approx(flipped / expected)
     assert result.comparisons == compared
     assert result.pairs == 10
+
+
+def test_flips_of_one_pair_with_gaps_are_one_minus_kappa():
+    # Where the second condition has an answer, the first prefers other options than elsewhere.
+    first = [0, 0, 0, 1, 0, 1, 2, 2, 2, 1, 2, 2]
+    second = [0, 0, 1, 1, 1, 0, *[NAN] * 6]
+    gappy = flips([first, second], options=3)
+    assert gappy.corrected.value == pytest.approx(1 - cohen_kappa(first, second).value)
+    shared = flips([first[:6], second[:6]], options=3)
+    assert gappy.chance == pytest.approx(shared.chance)
+
+
+def test_interval_of_flips_with_gaps_is_that_of_choices_drawn_anew():
+    rng = np.random.default_rng(1)
+    choices = rng.integers(0, 3, size=(4, 15)).astype(float)
+    choices[rng.random(choices.shape) < 0.3] = np.nan
+    pairs = [(0, 1), (1, 2), (0, 3)]
+
+    def corrected(items):
+        return flips(items.T, 3, pairs, resamples=0).corrected.value
+
+    drawn = bootstrap(corrected, choices.T, resamples=60, seed=2)
+    weighted = flips(choices, 3, pairs, resamples=60, seed=2).corrected
+    assert weighted[:3] == pytest.approx(drawn[:3])
 
 
 def test_only_the_pairs_asked_for_are_compared():

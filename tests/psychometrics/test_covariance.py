@@ -25,6 +25,7 @@ def test_pairwise_takes_the_rows_that_have_both(gappy):
             assert result.covariance[i, j] == pytest.approx(expected[0, 1])
             correlation = expected[0, 1] / np.sqrt(expected[0, 0] * expected[1, 1])
             assert result.correlation[i, j] == pytest.approx(correlation)
+            assert result.counts[i, j] == both.sum()
     np.testing.assert_allclose(result.means, np.nanmean(gappy, axis=0))
     assert result.rows == (~np.isnan(gappy)).any(axis=1).sum()
 
@@ -35,6 +36,7 @@ def test_listwise_takes_complete_rows(gappy):
     np.testing.assert_allclose(result.covariance, np.cov(complete.T))
     np.testing.assert_allclose(result.correlation, np.corrcoef(complete.T))
     assert result.rows == len(complete)
+    assert (result.counts == len(complete)).all()
 
 
 def test_refuse_raises(gappy):

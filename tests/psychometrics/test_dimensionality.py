@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from allport.errors import UsageError
 from allport.psychometrics.covariance import item_covariance
 from allport.psychometrics.dimensionality import (
     bartlett_sphericity,
@@ -95,10 +96,13 @@ def test_too_little_is_said_to_be_too_little():
     assert "one item" in bartlett_sphericity([[1.0]], 40).reason
     assert "three items" in minimum_average_partial(np.eye(2)).reason
     assert "three items" in parallel_analysis(np.random.default_rng(0).random((9, 2))).reason
-    with pytest.raises(ValueError, match="iteration"):
+    with pytest.raises(UsageError, match="in 0 iterations"):
         parallel_analysis(np.eye(4), iterations=0)
-    with pytest.raises(ValueError, match="shuffled"):
+    with pytest.raises(UsageError, match="'shuffled' are unknown"):
         parallel_analysis(np.eye(4), unrelated="shuffled")
+    with pytest.raises(UsageError, match="At most -1 components"):
+        minimum_average_partial(np.eye(4), max_components=-1)
+    assert minimum_average_partial(np.eye(4), max_components=0).averages.size == 1
 
 
 def test_few_shuffled_answers_may_leave_nothing_to_compare_with():

@@ -225,3 +225,13 @@ def test_what_has_no_split_half_says_why(answers, reason):
     result = split_half(answers)
     assert math.isnan(result.reliability.value)
     assert reason in result.reliability.reason
+
+
+def test_halves_that_contradict_each_other_have_no_spearman_brown():
+    one = np.random.default_rng(0).normal(size=30)
+    opposite = np.column_stack([one, -2 * one])
+    result = split_half(opposite)
+    assert math.isnan(result.reliability.value)
+    assert "correlate -1" in result.reliability.reason
+    # The halves have 1 and 4 times the variance of their sum.
+    assert split_half(opposite, coefficient="rulon").reliability.value == pytest.approx(-8)

@@ -76,17 +76,37 @@ def test_targets_with_a_missing_rating_are_left_out_or_refused():
 def test_perfect_agreement():
     result = intraclass_correlations([[1, 1, 1], [2, 2, 2], [4, 4, 4]])
     for form in result[:6]:
-        assert form.estimate.value == 1.0
+        assert form.estimate == (1.0, 1.0, 1.0, "")
         assert form.f == math.inf
         assert form.p == 0.0
-    assert result.icc3k.estimate == (1.0, 1.0, 1.0, "")
 
 
 def test_perfect_consistency_is_not_perfect_agreement():
     result = intraclass_correlations([[1, 2], [2, 3], [4, 5]])
     assert result.icc3.estimate.value == 1.0
     assert result.icc2.estimate.value == pytest.approx(14 / 17)
-    assert math.isnan(result.icc2.estimate.low)
+    # As errors vanish, the intervals of agreement go on to those without any.
+    nearly = intraclass_correlations([[1, 2], [2, 3], [4, 5.00001]])
+    assert result.icc2.estimate[:3] == pytest.approx(nearly.icc2.estimate[:3], abs=1e-6)
+    assert result.icc2k.estimate[:3] == pytest.approx(nearly.icc2k.estimate[:3], abs=1e-6)
+    assert 0 < result.icc2.estimate.low < 0.1
+
+
+@pytest.mark.parametrize("row", [[1, 2], [0.1, 0.7], [0.1, 0.2, 0.7], [1e6 + 0.1, 1e6 + 0.7]])
+def test_targets_that_do_not_differ_are_not_reliable(row):
+    result = intraclass_correlations([row] * 5)
+    assert result.icc1.estimate.value == pytest.approx(-1 / (len(row) - 1))
+    assert (result.icc1.f, result.icc1.p) == (0.0, 1.0)
+    for form in (result.icc2, result.icc2k):
+        assert form.estimate.value == 0.0
+        assert math.isnan(form.estimate.low)
+        assert "no interval: the targets do not differ" in form.estimate.reason
+    for form in (result.icc1k, result.icc3, result.icc3k):
+        assert math.isnan(form.estimate.value)
+        assert form.estimate.reason == "the targets do not differ in their means"
+    for form in (result.icc2, result.icc3, result.icc2k, result.icc3k):
+        assert math.isnan(form.f)
+        assert math.isnan(form.p)
 
 
 def test_raters_who_contradict_each_other_have_a_negative_icc():
@@ -99,6 +119,8 @@ def test_targets_equal_in_their_means_have_no_reliability_of_means():
     assert result.icc3.estimate.value == pytest.approx(-1.0)
     assert math.isnan(result.icc3k.estimate.value)
     assert result.icc3k.estimate.reason == "the targets do not differ in their means"
+    assert math.isnan(result.icc2.estimate.low)
+    assert result.icc2.estimate.reason == "no interval: the targets do not differ in their means"
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,30 @@ def test_items_lean_on_their_statement_where_respondents_are_few() -> None:
     assert errors[True] < errors[False]
 
 
+@pytest.mark.parametrize("fractional", [True, False])
+def test_each_item_its_own_statement_is_the_same_as_none(fractional: bool) -> None:
+    y, _, _, _ = planted(40, seed=8, fractional=fractional)
+    none = fit_two_parameter(y)
+    own = fit_two_parameter(y, list(range(40)))
+    np.testing.assert_allclose(own.discriminations, none.discriminations, rtol=1e-6)
+    np.testing.assert_allclose(own.difficulties, none.difficulties, rtol=1e-6)
+    assert own.dispersion == pytest.approx(none.dispersion)
+
+
+def test_who_and_what_has_no_answer_changes_nothing() -> None:
+    y, _, _, _ = planted(40, seed=9)
+    silent = np.vstack([y, np.full((1, 40), np.nan)])
+    found = fit_two_parameter(silent)
+    np.testing.assert_allclose(found.difficulties, fit_two_parameter(y).difficulties, atol=1e-6)
+    unasked = y.copy()
+    unasked[:, 3] = np.nan
+    fit = item_fit(found, unasked)
+    assert [np.isnan(figures[3]) for figures in (fit.infit, fit.outfit)] == [True, True]
+    p = expected_share(found, trait_estimates(found, unasked).levels)
+    squares = (unasked - p) ** 2 / (p * (1 - p) * found.dispersion)
+    assert fit.outfit[5] == pytest.approx(np.nanmean(squares[:, 5]))
+
+
 def test_an_item_of_noise_and_a_turned_one_stand_out() -> None:
     y, _, _, _ = planted(400, seed=3)
     rng = np.random.default_rng(4)

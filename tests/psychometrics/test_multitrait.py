@@ -5,12 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from allport.psychometrics.covariance import item_covariance
-from allport.psychometrics.multitrait import (
-    heterotrait_monotrait,
-    heterotrait_monotrait_matrix,
-    multitrait_multimethod,
-)
+from allport.psychometrics.multitrait import multitrait_multimethod
 
 TRAITS = ("N", "E", "O")
 METHODS = ("inventory", "text")
@@ -125,52 +120,3 @@ def test_wrong_shapes_are_refused():
         multitrait_multimethod(scores[:, :, :2], TRAITS, METHODS)
     with pytest.raises(ValueError, match="reliabilities"):
         multitrait_multimethod(scores, TRAITS, METHODS, reliabilities=[0.9])
-
-
-# Items x1 x2 y1 y2: within .64 and .36; between .30 .20 .40 .10, mean .25.
-BY_HAND = np.array(
-    [[1.0, 0.64, 0.3, 0.2], [0.64, 1.0, 0.4, 0.1], [0.3, 0.4, 1.0, 0.36], [0.2, 0.1, 0.36, 1.0]]
-)
-
-
-def test_ratio_by_hand():
-    expected = 0.25 / math.sqrt(0.64 * 0.36)
-    ratios = heterotrait_monotrait_matrix(BY_HAND, ["x", "x", "y", "y"])
-    assert list(ratios) == [("x", "y")]
-    assert ratios["x", "y"].value == pytest.approx(expected)
-    answers = answers_with(BY_HAND, rows=200)
-    estimate = heterotrait_monotrait(answers[:, :2], answers[:, 2:], resamples=200, seed=4)
-    assert estimate.value == pytest.approx(expected)
-    assert 0 < estimate.low < expected < estimate.high < 1.2
-    again = heterotrait_monotrait(answers[:, :2], answers[:, 2:], resamples=200, seed=4)
-    assert again == estimate
-
-
-def test_ratio_estimates_the_correlation_of_what_is_measured():
-    rng = np.random.default_rng(3)
-    true = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], 5000)
-    x = true[:, :1] + rng.standard_normal((5000, 5))
-    y = true[:, 1:] + 0.7 * rng.standard_normal((5000, 3))
-    assert heterotrait_monotrait(x, y, resamples=0).value == pytest.approx(0.5, abs=0.03)
-
-
-def test_ratios_that_have_no_value_say_why():
-    answers = answers_with(BY_HAND)
-    one = heterotrait_monotrait(answers[:, :1], answers[:, 2:])
-    assert "one item" in one.reason
-    opposed = heterotrait_monotrait(answers[:, :2] * [1, -1], answers[:, 2:])
-    assert "positively" in opposed.reason
-    constant = heterotrait_monotrait(np.ones((60, 2)), answers[:, 2:])
-    assert "does not vary" in constant.reason
-    with pytest.raises(ValueError, match="pair up"):
-        heterotrait_monotrait(answers, answers[:5])
-    with pytest.raises(ValueError, match="fit 4 items"):
-        heterotrait_monotrait_matrix(BY_HAND, ["x", "y"])
-
-
-def test_traits_of_bfi_are_told_apart(bfi):
-    scale = [name[0] for name in bfi.items]
-    ratios = heterotrait_monotrait_matrix(item_covariance(bfi.keyed).correlation, scale)
-    assert len(ratios) == 10
-    assert max(ratios, key=lambda pair: ratios[pair].value) == ("A", "E")
-    assert ratios["A", "E"].value < 0.85

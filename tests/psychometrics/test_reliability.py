@@ -11,6 +11,7 @@ from scipy import stats
 from allport.errors import ResponsesError
 from allport.psychometrics.covariance import item_covariance
 from allport.psychometrics.reliability import (
+    alpha_standard_error,
     cronbach_alpha,
     feldt_interval,
     item_statistics,
@@ -36,10 +37,13 @@ def test_alpha_of_bfi_as_in_psych(
     bfi, printed, trait, raw, complete, imputed, standardised, error, low, high
 ):
     alpha = cronbach_alpha(bfi.scale(trait))
-    assert alpha.raw == (printed(raw), printed(low), printed(high), "")
+    assert alpha.raw.value == printed(raw)
     assert alpha.standardised.value == printed(standardised)
-    assert alpha.standard_error == printed(error)
     assert (alpha.items, alpha.rows) == (5, 2800)
+    # psych takes all rows for n, also those that miss an answer.
+    assert feldt_interval(alpha.raw.value, 2800, 5) == (printed(low), printed(high))
+    covariance = item_covariance(bfi.scale(trait)).covariance
+    assert alpha_standard_error(covariance, 2800) == printed(error)
     in_complete_rows = cronbach_alpha(bfi.scale(trait)[bfi.complete], missing="refuse")
     assert in_complete_rows.raw.value == printed(complete)
     assert in_complete_rows.rows == 2436
@@ -141,7 +145,8 @@ def test_many_scales_at_once_are_each_alone(papi, missing, gaps):
     for name, alpha in scale_alphas(answers, scales, missing=missing).items():
         alone = cronbach_alpha(answers[:, scales[name]], missing=missing)
         assert alpha.rows == alone.rows
-        assert alpha.raw.value == pytest.approx(alone.raw.value, rel=1e-12)
+        assert alpha.raw[:3] == pytest.approx(alone.raw[:3], rel=1e-12)
+        assert alpha.standard_error == pytest.approx(alone.standard_error, rel=1e-9)
         assert alpha.standardised.value == pytest.approx(alone.standardised.value, rel=1e-12)
 
 
@@ -213,6 +218,37 @@ def test_standard_error_of_alpha_is_its_spread_over_samples():
     ]
     spread = np.std([alpha.raw.value for alpha in alphas])
     assert np.mean([alpha.standard_error for alpha in alphas]) == pytest.approx(spread, rel=0.1)
+
+
+def test_rows_with_one_answer_make_alpha_no_more_certain():
+    rng = np.random.default_rng(3)
+    answers = rng.normal(size=(1000, 1)) + rng.normal(size=(1000, 5))
+    answers[20:] = np.where(np.arange(980)[:, None] % 5 == np.arange(5), answers[20:], np.nan)
+    alpha = cronbach_alpha(answers)
+    assert alpha.rows == 1000
+    assert alpha.raw[1:3] == pytest.approx(feldt_interval(alpha.raw.value, 20, 5))
+    covariance = item_covariance(answers).covariance
+    assert alpha.standard_error == pytest.approx(alpha_standard_error(covariance, 20))
+
+
+def test_pairs_of_items_with_different_rows_count_by_their_harmonic_mean():
+    answers = np.random.default_rng(0).normal(size=(60, 3))
+    answers[:30, 0] = np.nan
+    answers[40:, 1] = np.nan
+    alpha = cronbach_alpha(answers)
+    rows = 3 / (1 / 10 + 1 / 30 + 1 / 40)
+    assert alpha.raw[1:3] == pytest.approx(feldt_interval(alpha.raw.value, rows, 3))
+
+
+def test_feldt_interval_covers_a_planted_alpha_where_half_the_answers_are_missing():
+    rng = np.random.default_rng(3)
+    inside = 0
+    for _ in range(400):
+        answers = rng.normal(size=(200, 1)) + rng.normal(size=(200, 5))
+        answers[rng.random(answers.shape) < 0.5] = np.nan
+        alpha = cronbach_alpha(answers).raw
+        inside += alpha.low <= 5 / 6 <= alpha.high
+    assert 0.92 <= inside / 400 <= 0.98
 
 
 def test_a_higher_confidence_makes_a_wider_interval():
@@ -321,6 +357,7 @@ def test_retest_on_many_occasions_takes_the_mean_over_pairs():
     result = retest_reliability(scores).correlation
     assert result.value == pytest.approx((correlation.sum() - 4) / 12)
     assert math.isnan(result.low)
+    assert "no interval: correlations over more than two occasions" in result.reason
 
 
 @pytest.mark.parametrize(

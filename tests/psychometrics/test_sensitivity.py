@@ -104,6 +104,53 @@ def test_always_the_same_place_is_the_whole_displacement(last, displacement):
     assert result.excess.sum() == pytest.approx(0, abs=1e-12)
 
 
+WILLIAMS = [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]]
+"""Options in the order shown, in four conditions."""
+
+
+@pytest.mark.parametrize("orders", [[FORWARD, FORWARD, REVERSED, REVERSED], WILLIAMS])
+@pytest.mark.parametrize(("at", "displacement"), [(0, -1.0), (-1, 1.0)])
+def test_missing_answers_leave_the_whole_displacement_whole(orders, at, displacement):
+    orders = np.array(orders)
+    places = orders.argsort(axis=1)
+    answers = one_hot(np.tile(orders[:, at, None], (1, 300)), orders.shape[1])
+    complete = position_effect(answers, places)
+    answers[np.random.default_rng(0).random(answers.shape[:2]) < 0.5] = np.nan
+    result = position_effect(answers, places)
+    assert complete.displacement.value == pytest.approx(displacement)
+    assert result.displacement.value == pytest.approx(displacement)
+    np.testing.assert_allclose(result.excess, complete.excess, atol=0.03)
+
+
+def test_missing_answers_leave_part_of_the_displacement_where_it_is():
+    rng = np.random.default_rng(0)
+    orders = np.array([FORWARD, FORWARD, REVERSED, REVERSED])
+    content = np.tile(rng.integers(0, 5, size=2000), (4, 1))
+    choices = np.where(rng.random(content.shape) < 0.4, orders[:, :1], content).astype(float)
+    choices[rng.random(choices.shape) < 0.5] = np.nan
+    result = position_effect(one_hot(choices, 5), orders.argsort(axis=1))
+    assert result.displacement.low < -0.4 < result.displacement.high
+    assert result.excess[0] == pytest.approx(0.4 * 0.5, abs=0.03)
+
+
+def test_items_seen_in_one_order_only_do_not_count():
+    places = np.array([FORWARD, REVERSED])
+    answers = np.random.default_rng(0).dirichlet(np.ones(5), size=(2, 20))
+    half = np.stack([answers[0], np.full((20, 5), np.nan)])
+    both = position_effect(np.concatenate([answers, half], axis=1), places, resamples=0)
+    alone = position_effect(answers, places, resamples=0)
+    assert both.displacement.value == pytest.approx(alone.displacement.value)
+    assert both.excess == pytest.approx(alone.excess)
+
+
+def test_orders_that_only_move_the_middle_tell_no_displacement():
+    answers = np.random.default_rng(0).dirichlet(np.ones(4), size=(2, 20))
+    result = position_effect(answers, [[0, 1, 2, 3], [0, 2, 1, 3]])
+    assert not math.isnan(result.coefficient.value)
+    assert "first and last was shown nowhere else" in result.displacement.reason
+    assert np.isnan(result.excess).all()
+
+
 def test_a_pull_toward_late_options_is_found_through_content():
     rng = np.random.default_rng(0)
     result = position_effect(*answer(rng, any_content, [0, 0.2, 0.4, 0.6, 0.8]))

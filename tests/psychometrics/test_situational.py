@@ -41,9 +41,10 @@ def test_a_missing_order_is_left_out_and_a_missing_item_has_no_score() -> None:
     one = [0.5, 0.1, 0.3, 0.1]
     scores = situational_scores([[one, nan], [nan, nan]], HIGH_LOW * 2)
     alone = situational_scores([[one]], HIGH_LOW)
-    for found, expected in zip(scores, alone, strict=True):
+    for found, expected in zip(scores[:3], alone[:3], strict=True):
         assert found[0] == pytest.approx(expected[0])
         assert np.isnan(found[1])
+    assert scores.orders_answered.tolist() == [1, 0]
 
 
 def biased(
@@ -73,6 +74,48 @@ def test_a_bias_of_labels_moves_a_fixed_layout_and_not_the_square() -> None:
     assert score(none, WILLIAMS) == pytest.approx(score(none, FIXED))
 
 
+def test_an_order_that_is_missing_is_counted() -> None:
+    bias = np.array([1.5, 0, 0.5, -1.0])
+    p = biased(np.random.default_rng(2).normal(0, 1, (50, 4)), bias, WILLIAMS)
+    p[:20, 1] = np.nan
+    p[10:20, 2] = 0
+    scores = situational_scores(p, HIGH_LOW * 50)
+    assert scores.orders_answered.tolist() == [3] * 10 + [2] * 10 + [4] * 30
+
+
+def test_items_with_a_share_of_zero_take_the_arithmetic_mean() -> None:
+    high, low = [1.0, 0, 0, 0], [0, 0, 1.0, 0]
+    scores = situational_scores([[high, high, low, high], [high] * 4, [low] * 4], HIGH_LOW * 3)
+    assert scores.mass.tolist() == [0.75, 1, 0]
+    assert scores.logit == pytest.approx([np.log(3), np.log(1e9), -np.log(1e9)])
+    # Shares of eight samples an order are right on average; logarithms of their zeros are not.
+    rng = np.random.default_rng(0)
+    truth = [0.5, 0.25, 0.15, 0.1]
+    sampled = rng.multinomial(8, truth, size=(500, 4)) / 8
+    rare = (sampled == 0).any(axis=(1, 2))
+    assert rare.mean() > 0.5
+    mass = situational_scores(sampled, HIGH_LOW * 500).mass
+    assert mass[rare] == pytest.approx(sampled[rare, :, :2].sum(axis=-1).mean(axis=-1))
+    assert mass.mean() == pytest.approx(0.75, abs=0.01)
+
+
+def test_items_without_zeros_keep_their_mean_beside_items_with_some() -> None:
+    usual, holed = (
+        [[0.4, 0.3, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1]],
+        [[0.5, 0.5, 0, 0], [0.1, 0, 0.9, 0]],
+    )
+    scores = situational_scores([usual, holed], HIGH_LOW * 2)
+    geometric = np.sqrt(np.prod(usual, axis=0))
+    assert scores.mass[0] == pytest.approx(geometric[:2].sum() / geometric.sum())
+    assert scores.mass[1] == pytest.approx(0.55)
+    # An option that an item has not, and an order without an answer, hold no zeros.
+    three = [[*row, np.nan] for row in ([0.4, 0.3, 0.3], [0.6, 0.3, 0.1])]
+    values = [[1, 0, 0, np.nan]]
+    with_gap = situational_scores([[*three, [0, 0, 0, np.nan]]], values)
+    geometric = np.sqrt(np.prod([row[:3] for row in three], axis=0))
+    assert with_gap.mass[0] == pytest.approx(geometric[0] / geometric.sum())
+
+
 def test_the_prior_of_labels_is_found_and_divided_out() -> None:
     rng = np.random.default_rng(1)
     content = rng.normal(0, 1, (60, 4))
@@ -88,6 +131,15 @@ def test_the_prior_of_labels_is_found_and_divided_out() -> None:
     assert np.abs(cleared - truth).mean() < 0.01 * before + 1e-6
     assert prior.items == 6
     np.testing.assert_allclose(prior.probabilities, np.exp(bias) / np.exp(bias).sum(), atol=1e-6)
+
+
+def test_labels_of_no_mass_are_no_answer() -> None:
+    nothing = [[0.0, 0.0], [0.0, 0.0]]
+    prior = estimate_label_prior([[[0.8, 0.2], [0.8, 0.2]], nothing])
+    assert prior.items == 1
+    assert prior.probabilities == pytest.approx([0.8, 0.2])
+    cleared = remove_label_prior([[0.8, 0.2], [0.0, 0.0]], prior)
+    np.testing.assert_allclose(cleared, [[0.5, 0.5], [np.nan, np.nan]])
 
 
 @given(

@@ -101,6 +101,12 @@ def test_keying_of_a_population_is_told_from_a_part_of_it():
     assert check.cross_key.value == pytest.approx(-0.5, abs=0.02)
 
 
+@pytest.mark.parametrize(("rows", "step"), [(20_000, 1), (20_001, 2), (39_999, 2), (40_001, 3)])
+def test_a_population_is_thinned_to_no_more_than_the_most_rows(rows, step):
+    literal, keys, facets = simulated(rows, loading=0.1)
+    assert check_keying(literal, keys, facets) == check_keying(literal[::step], keys, facets)
+
+
 @pytest.mark.parametrize(
     ("keys", "facets", "message"),
     [

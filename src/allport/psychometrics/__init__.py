@@ -102,8 +102,6 @@ if TYPE_CHECKING:
     from allport.psychometrics.multitrait import (
         ConvergentCheck,
         MultitraitMultimethod,
-        heterotrait_monotrait,
-        heterotrait_monotrait_matrix,
         multitrait_multimethod,
     )
     from allport.psychometrics.omega import (
@@ -251,8 +249,6 @@ __all__ = [
     "flips",
     "flips_by_factor",
     "guttman_lambdas",
-    "heterotrait_monotrait",
-    "heterotrait_monotrait_matrix",
     "intraclass_correlations",
     "item_covariance",
     "item_fit",
@@ -402,8 +398,6 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "multitrait": (
         "ConvergentCheck",
         "MultitraitMultimethod",
-        "heterotrait_monotrait",
-        "heterotrait_monotrait_matrix",
         "multitrait_multimethod",
     ),
     "omega": (

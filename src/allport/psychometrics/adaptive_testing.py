@@ -66,7 +66,8 @@ def next_item(
     Raises:
         UsageError: Every item was asked.
     """
-    left = [i for i in range(len(statements)) if i not in set(asked)]
+    done = set(asked)
+    left = [i for i in range(len(statements)) if i not in done]
     if not left:
         raise UsageError(f"All {len(statements)} items were asked; nothing is left to ask.")
     times = {statement: 0 for statement in statements}

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allport.errors import ResponsesError
+from allport.errors import ResponsesError, UsageError
 from allport.psychometrics.covariance import as_answers
 from allport.psychometrics.estimate import Estimate, undefined
 from allport.psychometrics.intervals import IntervalMethod, weighted_bootstrap
@@ -31,7 +31,8 @@ class Flips(NamedTuple):
     """Share of comparisons in which the choice differs, 0 to 1."""
     chance: float
     """Flips expected of answers that have nothing to do with the item, given how often each option
-    is chosen in each condition: the mean over pairs of 1 - sum_c p_a(c) p_b(c)."""
+    is chosen in each condition: 1 - sum_c p_a(c) p_b(c), with the shares p of each option over the
+    items that both conditions of a pair answered, averaged over comparisons."""
     corrected: Estimate
     """raw / chance: 0 where choices never flip, 1 where they flip as often as chance makes them.
     For one pair of conditions it is 1 minus Cohen's kappa."""
@@ -76,9 +77,12 @@ def cohen_kappa(
 
     Raises:
         ResponsesError: The ratings differ in length, or hold a value that is not a category.
+        UsageError: The weights are unknown.
     """
     from scipy.special import ndtri
 
+    if weights not in (None, "linear", "quadratic"):
+        raise UsageError(f"Weights {weights!r} are unknown; choose linear, quadratic or None.")
     if np.size(first) != np.size(second):
         raise ResponsesError(
             f"{np.size(first)} ratings cannot be compared with {np.size(second)}; "
@@ -119,6 +123,7 @@ def krippendorff_alpha(
     ratings: ArrayLike,
     level: Level = "nominal",
     *,
+    clusters: ArrayLike | None = None,
     method: IntervalMethod = "bca",
     confidence: float = 0.95,
     resamples: int = 2000,
@@ -134,16 +139,25 @@ def krippendorff_alpha(
     Args:
         ratings: Shape (coders or conditions, units or items), NaN where missing.
         level: Of measurement.
-        method: Of the interval, a bootstrap over units.
+        clusters: Label of what a unit was drawn with, shape (units,): the person whose answers are
+            rated, say. By default each unit is its own cluster.
+        method: Of the interval, a bootstrap over units or clusters.
         confidence: Of the interval.
         resamples: How often to resample; 0 leaves the interval out.
         seed: The same seed gives the same interval.
 
     Returns:
         NaN with the reason where no unit has two ratings or all ratings are equal.
+
+    Raises:
+        UsageError: The level is unknown.
     """
+    if level not in ("nominal", "ordinal", "interval"):
+        raise UsageError(f"Level {level!r} is unknown; choose nominal, ordinal or interval.")
     table = np.asarray(as_answers(ratings), dtype=np.float64)
-    table = table[:, (~np.isnan(table)).sum(axis=0) >= 2]
+    paired = (~np.isnan(table)).sum(axis=0) >= 2
+    table = table[:, paired]
+    groups = None if clusters is None else np.asarray(clusters)[paired]
     units = table.shape[1]
     if units == 0:
         return undefined("no unit has two ratings")
@@ -156,6 +170,7 @@ def krippendorff_alpha(
     return weighted_bootstrap(
         statistic,
         units,
+        clusters=groups,
         method=method,
         confidence=confidence,
         resamples=resamples,
@@ -225,15 +240,21 @@ def flips(
     chosen = (whole[:, :, None] == np.arange(most)) & answered[:, :, None]
     # (items, conditions * options): one product with weights counts the choices of each condition.
     counted = chosen.transpose(1, 0, 2).reshape(items, -1).astype(np.float64)
+    # A condition's choices count in a pair where the other condition has an answer, too. Conditions
+    # that answered the same items share one count, so complete answers need only one.
+    patterns, pattern = np.unique(answered, axis=0, return_inverse=True)
+    pattern = pattern.ravel()
 
     def by_chance(weights: Floats) -> tuple[Floats, Floats]:
         """Flips expected of the observed marginals, and comparisons, under weights of items."""
-        counts = (weights @ counted).reshape(-1, conditions, most)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shares = np.nan_to_num(counts / counts.sum(axis=2, keepdims=True))
-        same = np.einsum("wpc,wpc->wp", shares[:, first], shares[:, second])
+        counts = np.stack([(weights * among) @ counted for among in patterns], axis=1)
+        counts = counts.reshape(-1, len(patterns), conditions, most)
+        same = np.einsum(
+            "wpc,wpc->wp", counts[:, pattern[second], first], counts[:, pattern[first], second]
+        )
         comparisons = weights @ shared.T
-        return (comparisons * (1 - same)).sum(axis=1), comparisons.sum(axis=1)
+        expected = comparisons - same / np.maximum(comparisons, 1)
+        return expected.sum(axis=1), comparisons.sum(axis=1)
 
     def corrected(weights: Floats) -> Floats:
         expected, comparisons = by_chance(weights)
@@ -262,7 +283,7 @@ def flips(
     return Flips(
         raw=interval(_ratio(flipped, compared)),
         chance=chance,
-        corrected=interval(corrected, counted.shape[1] + 2 * first.size * most)
+        corrected=interval(corrected, len(patterns) * counted.shape[1] + 2 * first.size * most)
         if chance > 1e-12
         else undefined("every answer is the same option, so chance makes no flips"),
         uniform_chance=float(even.sum() / compared.sum()),

@@ -35,6 +35,8 @@ class Covariance(NamedTuple):
     """Shape (k,)."""
     rows: int
     """Rows with at least one answer (pairwise), or with all of them (listwise)."""
+    counts: NDArray[np.int64]
+    """Rows that have both items, which each covariance is computed over. Shape (k, k)."""
 
 
 def as_answers(answers: ArrayLike) -> NDArray[Any]:
@@ -200,4 +202,4 @@ def covariance_of_scales(
     varying = ~np.isnan(np.diagonal(correlation))
     correlation[varying, varying] = 1.0
     rows = int(scale_rows.max(initial=0))
-    return Covariance(covariance, correlation, means, rows), scale_rows
+    return Covariance(covariance, correlation, means, rows, counts.astype(np.int64)), scale_rows

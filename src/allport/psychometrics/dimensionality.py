@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from allport.errors import UsageError
 from allport.psychometrics.correlation import eigenvalues, square_matrix, why_singular, why_unusable
 from allport.psychometrics.covariance import MissingPairs, as_answers, item_covariance
 from allport.psychometrics.factor_analysis import minimum_residual_loadings
@@ -141,8 +142,14 @@ def minimum_average_partial(
 
     Args:
         correlation: Shape (items, items).
-        max_components: How many to try; by default all that leave two items' worth of variance.
+        max_components: How many to try, 0 or more; by default all that leave two items' worth of
+            variance.
+
+    Raises:
+        UsageError: `max_components` is negative.
     """
+    if max_components is not None and max_components < 0:
+        raise UsageError(f"At most {max_components} components cannot be tried; give 0 or more.")
     matrix = square_matrix(correlation)
     reason = why_unusable(matrix)
     items = matrix.shape[0]
@@ -188,11 +195,17 @@ def parallel_analysis(
             among respondents, which keeps each distribution and its missing answers.
         missing: See `item_covariance`.
         seed: Of the unrelated answers.
+
+    Raises:
+        UsageError: There are no iterations, or the kind of unrelated answers is unknown.
+        ResponsesError: Answers are missing and `missing` is "refuse".
     """
     if unrelated not in ("normal", "permuted"):
-        raise ValueError(f"unknown kind of unrelated answers {unrelated!r}: normal or permuted")
+        raise UsageError(
+            f"Unrelated answers of the kind {unrelated!r} are unknown; choose normal or permuted."
+        )
     if iterations < 1:
-        raise ValueError("parallel analysis needs at least one iteration")
+        raise UsageError(f"Parallel analysis in {iterations} iterations cannot be; give 1 or more.")
     table = as_answers(answers).astype(np.float64)
     matrix = item_covariance(table, missing).correlation
     items = matrix.shape[0]

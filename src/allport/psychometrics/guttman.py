@@ -224,6 +224,10 @@ def split_half(
         missing: See `item_covariance`.
         seed: Of the sample.
 
+    Returns:
+        NaN with the reason where the scale score or a half does not vary, and for Spearman-Brown
+        where two halves correlate -1.
+
     Raises:
         ResponsesError: Answers are missing and `missing` is "refuse".
     """
@@ -256,14 +260,13 @@ def split_half(
         with np.errstate(divide="ignore", invalid="ignore"):
             r = between / np.sqrt(np.where(spread > (NEGLIGIBLE * total) ** 2, spread, np.nan))
             values = 2 * r / (1 + r)
-    if np.isnan(values).any():
-        return SplitHalf(
-            undefined("in a split one of the halves does not vary"),
-            math.nan,
-            math.nan,
-            len(signs),
-            exhaustive,
-        )
+        # Pairwise covariances can be indefinite, and then take r beyond -1.
+        if np.isnan(r).any():
+            reason = "in a split one of the halves does not vary"
+        elif (1 + r <= NEGLIGIBLE).any():
+            reason = "in a split the halves correlate -1; only Rulon's coefficient has a value"
+    if reason:
+        return SplitHalf(undefined(reason), math.nan, math.nan, len(signs), exhaustive)
     return SplitHalf(
         Estimate(float(values.mean())),
         float(values.min()),

@@ -67,7 +67,9 @@ def intraclass_correlations(
         confidence: Of the intervals.
 
     Returns:
-        NaN with the reason below three targets or two raters, or where the ratings do not vary.
+        NaN with the reason below three targets or two raters, or where the ratings do not vary. F
+        is infinite where nothing is left beside targets and raters, and NaN if targets do not
+        differ either. Agreement (ICC2) has no interval where targets do not differ in their means.
 
     Raises:
         ResponsesError: Ratings are missing and `missing` is "refuse".
@@ -114,15 +116,17 @@ def _from_mean_squares(
     squares: _MeanSquares, n: int, k: int, confidence: float
 ) -> IntraclassCorrelations:
     between, within, raters, error = squares
-    # Residuals of a perfect fit are rounding, not error.
-    if error <= 1e-14 * (between + raters + error):
-        error = 0.0
+    # What is left where targets, raters or residuals do not differ is rounding.
+    negligible = 1e-14 * (between + raters + error)
+    between, raters, error = (
+        square if square > negligible else 0.0 for square in (between, raters, error)
+    )
     if within <= 1e-14 * (between + within):
         within = 0.0
     one = _Test(between, within, n - 1, n * (k - 1), confidence)
     two = _Test(between, error, n - 1, (n - 1) * (k - 1), confidence)
     agreement = _ratio(between - error, between + (k - 1) * error + k * (raters - error) / n)
-    low, high = _agreement_interval(agreement, squares._replace(error=error), n, k, confidence)
+    low, high = _agreement_interval(agreement, between, raters, error, n, k, confidence)
 
     def lengthened(r: float) -> float:
         return r * k / (1 + r * (k - 1))
@@ -150,8 +154,8 @@ class _Test:
         from scipy.special import fdtrc, fdtri
 
         self.df1, self.df2 = float(df1), float(df2)
-        self.f = above / below if below > 0 else math.inf
-        self.p = float(fdtrc(df1, df2, self.f)) if math.isfinite(self.f) else 0.0
+        self.f = above / below if below > 0 else math.inf if above > 0 else math.nan
+        self.p = 0.0 if math.isinf(self.f) else float(fdtrc(df1, df2, self.f))
         upper = (1 + confidence) / 2
         self.low = self.f / float(fdtri(df1, df2, upper))
         self.high = self.f * float(fdtri(df2, df1, upper))
@@ -168,10 +172,14 @@ class _Test:
         return 1 - 1 / self.low, 1 - 1 / self.high
 
     def result(self, value: float, low: float, high: float) -> IntraclassCorrelation:
+        reason = "the targets do not differ in their means"
         if math.isnan(value):
-            reason = "the targets do not differ in their means"
-            return IntraclassCorrelation(undefined(reason), self.f, self.df1, self.df2, self.p)
-        return IntraclassCorrelation(Estimate(value, low, high), self.f, self.df1, self.df2, self.p)
+            estimate = undefined(reason)
+        elif math.isnan(low):
+            estimate = Estimate(value, reason=f"no interval: {reason}")
+        else:
+            estimate = Estimate(value, low, high)
+        return IntraclassCorrelation(estimate, self.f, self.df1, self.df2, self.p)
 
 
 def _ratio(above: float, below: float) -> float:
@@ -179,19 +187,20 @@ def _ratio(above: float, below: float) -> float:
 
 
 def _agreement_interval(
-    icc: float, squares: _MeanSquares, n: int, k: int, confidence: float
+    icc: float, between: float, raters: float, error: float, n: int, k: int, confidence: float
 ) -> tuple[float, float]:
-    """Interval of ICC(2,1), whose denominator mixes three mean squares."""
+    """Interval of ICC(2,1), whose denominator mixes three mean squares; none if B is 0."""
     from scipy.special import fdtri
 
-    between, _, raters, error = squares
-    if error == 0 or math.isnan(icc):
+    if between == 0:
         return math.nan, math.nan
-    ratio = raters / error
-    rest = n * (1 + (k - 1) * icc) - k * icc
-    above = (k - 1) * (n - 1) * (k * icc * ratio + rest) ** 2
-    below = (n - 1) * k**2 * icc**2 * ratio**2 + rest**2
-    degrees = above / below
+    if raters == error == 0:
+        return 1.0, 1.0
+    # Degrees of freedom of the mixture, with its two parts multiplied by E, which may be 0.
+    from_raters = k * icc * raters
+    from_error = (n * (1 + (k - 1) * icc) - k * icc) * error
+    degrees = (k - 1) * (n - 1) * (from_raters + from_error) ** 2
+    degrees /= (n - 1) * from_raters**2 + from_error**2
     upper = (1 + confidence) / 2
     f_low, f_high = float(fdtri(n - 1, degrees, upper)), float(fdtri(degrees, n - 1, upper))
     other = k * raters + (k * n - k - n) * error

@@ -110,6 +110,7 @@ def fit_two_parameter(
     if len(labels) != items:
         raise ResponsesError(f"{len(labels)} statements were given for {items} items.")
     which = np.unique([str(label) for label in labels], return_inverse=True)[1]
+    nested = which.max() + 1 < items
     observed = (~np.isnan(y)).astype(np.float64)
     filled = np.nan_to_num(y)
     share = np.clip(filled.sum(0) / np.maximum(observed.sum(0), 1), 0.02, 0.98)
@@ -120,7 +121,8 @@ def fit_two_parameter(
     for step in range(iterations):
         weights = _posterior(filled, observed, parameters, dispersion)
         centre = _statement_means(parameters, which, between, within)
-        spread = within if statements is not None else np.hypot(between, within)
+        # Where each statement has one item, that scatters by both around the mean of all.
+        spread = within if nested else np.hypot(between, within)
         high, asked = filled.T @ weights / dispersion, observed.T @ weights / dispersion
         new, uncertainty = _maximised(high, asked, parameters, centre, spread)
         change = float(np.abs(new - parameters).max())
@@ -176,7 +178,16 @@ def trait_estimates(parameters: ItemParameters, responses: ArrayLike) -> TraitEs
 
 
 def item_fit(parameters: ItemParameters, responses: ArrayLike) -> ItemFit:
-    """Mean squares of residuals at the estimated levels, and item-rest correlations."""
+    """Mean squares of residuals at the estimated levels, and item-rest correlations.
+
+    Args:
+        parameters: Of the items.
+        responses: Share of the high side chosen, 0 to 1, shape (respondents, items); NaN where not
+            asked.
+
+    Returns:
+        Each of shape (items,); NaN of an item that nobody answered.
+    """
     y = np.asarray(responses, dtype=np.float64)
     p = expected_share(parameters, trait_estimates(parameters, y).levels)
     variance = p * (1 - p) * parameters.dispersion
@@ -184,7 +195,8 @@ def item_fit(parameters: ItemParameters, responses: ArrayLike) -> ItemFit:
     asked = ~np.isnan(y)
     with np.errstate(invalid="ignore", divide="ignore"):
         infit = np.nansum(squares, axis=0) / np.where(asked, variance, 0).sum(axis=0)
-        outfit = np.nanmean(squares / variance, axis=0)
+        ratios = squares / variance
+        outfit = np.nansum(ratios, axis=0) / (~np.isnan(ratios)).sum(axis=0)
     return ItemFit(infit, outfit, _rest_correlations(y))
 
 
@@ -201,7 +213,8 @@ def _checked(responses: ArrayLike) -> Floats:
     if np.isnan(y).all(axis=0).any():
         number = int(np.flatnonzero(np.isnan(y).all(axis=0))[0]) + 1
         raise ResponsesError(f"Nobody answered the item in column {number}; leave it out.")
-    if np.nanstd(np.nanmean(y, axis=1)) < 1e-9:
+    some = ~np.isnan(y).all(axis=1)
+    if np.nanmean(y[some], axis=1).std() < 1e-9:
         raise ResponsesError(
             "All respondents answer alike, so nothing tells items apart; add respondents who "
             "differ, such as personas of several levels."

@@ -10,17 +10,13 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from allport.psychometrics.correlation import square_matrix
-from allport.psychometrics.covariance import MissingPairs, as_answers, item_covariance
+from allport.psychometrics.covariance import item_covariance
 from allport.psychometrics.estimate import Estimate, undefined
-from allport.psychometrics.intervals import IntervalMethod, bootstrap
 from allport.psychometrics.validity import correlate
 
 __all__ = [
     "ConvergentCheck",
     "MultitraitMultimethod",
-    "heterotrait_monotrait",
-    "heterotrait_monotrait_matrix",
     "multitrait_multimethod",
 ]
 
@@ -140,100 +136,6 @@ def multitrait_multimethod(
     return MultitraitMultimethod(
         tuple(traits), tuple(methods), shown, checks, _pattern(matrix, len(methods), count)
     )
-
-
-def heterotrait_monotrait(
-    keyed_x: ArrayLike,
-    keyed_y: ArrayLike,
-    *,
-    missing: MissingPairs = "pairwise",
-    method: IntervalMethod = "percentile",
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Estimate:
-    """Heterotrait-monotrait ratio of two scales with its bootstrap interval over rows.
-
-    Mean correlation of items of different scales over the geometric mean of the two mean
-    correlations within scales (Henseler, Ringle & Sarstedt, 2015, J. Acad. Marketing Science 43).
-    It estimates the correlation of what the scales measure; scales are told apart where it is
-    below .85 or its interval below 1.
-
-    Args:
-        keyed_x: Keyed answers to one scale, shape (respondents or administrations, items).
-        keyed_y: Keyed answers of the same rows to the other scale.
-        missing: See `item_covariance`.
-        method: See `bootstrap`.
-        confidence: Of the interval.
-        resamples: See `bootstrap`; 0 for no interval.
-        seed: See `bootstrap`.
-
-    Raises:
-        ResponsesError: Answers are missing and `missing` is "refuse".
-        ValueError: The rows differ in number.
-    """
-    first, second = as_answers(keyed_x), as_answers(keyed_y)
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} rows do not pair up")
-    answers = np.hstack([first, second])
-    scales = np.repeat([0, 1], [first.shape[1], second.shape[1]])
-
-    def ratio(rows: Floats) -> Estimate:
-        return _ratio(item_covariance(rows, missing).correlation, scales == 0, scales == 1)
-
-    observed = ratio(answers)
-    if observed.reason:
-        return observed
-    return bootstrap(
-        lambda rows: ratio(rows).value,
-        answers,
-        method=method,
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
-    )
-
-
-def heterotrait_monotrait_matrix(
-    correlation: ArrayLike, scale_of_item: Sequence[str]
-) -> dict[tuple[str, str], Estimate]:
-    """Heterotrait-monotrait ratios of every two scales, without intervals.
-
-    Args:
-        correlation: Of keyed items, shape (items, items).
-        scale_of_item: Name of each item's scale, shape (items,).
-
-    Returns:
-        By pair of names, in the order in which the scales first appear.
-
-    Raises:
-        ValueError: The names do not fit the items.
-    """
-    matrix = square_matrix(correlation)
-    labels = np.asarray(scale_of_item)
-    if labels.shape != (len(matrix),):
-        raise ValueError(f"{labels.size} scale names do not fit {len(matrix)} items")
-    names = list(dict.fromkeys(scale_of_item))
-    return {
-        (a, b): _ratio(matrix, labels == a, labels == b)
-        for position, a in enumerate(names)
-        for b in names[position + 1 :]
-    }
-
-
-def _ratio(correlation: Floats, in_x: NDArray[np.bool_], in_y: NDArray[np.bool_]) -> Estimate:
-    within = []
-    for inside in (in_x, in_y):
-        block = correlation[np.ix_(inside, inside)]
-        if len(block) < 2:
-            return undefined("a scale of one item has no correlations within")
-        within.append(float(block[~np.eye(len(block), dtype=bool)].mean()))
-    between = float(correlation[np.ix_(in_x, in_y)].mean())
-    if math.isnan(between) or any(math.isnan(mean) for mean in within):
-        return undefined("an item does not vary, or two were answered together too rarely")
-    if min(within) <= 0:
-        return undefined("the items of a scale do not correlate positively on average")
-    return Estimate(between / math.sqrt(within[0] * within[1]))
 
 
 def _check(

@@ -32,7 +32,10 @@ class ScaleRelations:
     disattenuated: dict[tuple[int, int], Estimate]
     """Over the geometric mean of the two alphas (Spearman, 1904)."""
     htmt: dict[tuple[int, int], Estimate]
-    """Heterotrait-monotrait ratio (Henseler, Ringle & Sarstedt, 2015)."""
+    """Heterotrait-monotrait ratio (Henseler, Ringle & Sarstedt, 2015, J. Acad. Marketing Science
+    43): the mean correlation of items of different scales over the geometric mean of the two mean
+    correlations within scales. It estimates the correlation of what the scales measure; they are
+    told apart where it is below .85 or its interval below 1."""
     criterion: tuple[Estimate, ...]
     """Correlation of each scale with its criterion; empty without one."""
 
@@ -58,24 +61,32 @@ def scale_relations(
 ) -> ScaleRelations:
     """Relate scales over the same rows, with percentile intervals over rows.
 
+    Items that do not vary have no correlations and count in no mean of them.
+
     Args:
-        scales: Keyed answers to the items of each scale, shape (rows, items), none missing.
-        criterion: What the score of each scale is set against, shape (rows, scales).
+        scales: One or more, keyed answers to the items of each, shape (rows, items), none missing.
+        criterion: What the score of each scale is set against, shape (rows, scales), none missing.
         confidence: Of the intervals.
         resamples: How often rows are drawn anew; 0 for no intervals.
         seed: The same seed gives the same intervals.
 
     Raises:
-        ResponsesError: An answer is missing.
-        ValueError: Scales or criterion differ in their rows.
+        ResponsesError: An answer or a number of the criterion is missing.
+        ValueError: There is no scale, or scales and criterion differ in their rows.
     """
     tables = [np.asarray(scale, dtype=np.float64) for scale in scales]
+    if not tables:
+        raise ValueError("There are no scales to relate; give one or more.")
     rows = len(tables[0])
     outside = np.zeros((rows, 0)) if criterion is None else np.asarray(criterion, dtype=np.float64)
     if any(table.ndim != 2 or len(table) != rows for table in (*tables, outside)):
         raise ValueError("scales and criterion are tables of the same rows")
     if any(np.isnan(table).any() for table in tables):
         raise ResponsesError("Scales with missing answers cannot be related; complete them first.")
+    if np.isnan(outside).any():
+        raise ResponsesError(
+            "The criterion is missing in some rows; leave these out of scales and criterion."
+        )
     items = np.hstack(tables)
     member = np.repeat(np.arange(len(tables)), [table.shape[1] for table in tables])
     membership = (member[:, None] == np.arange(len(tables))).astype(np.float64)
@@ -112,8 +123,7 @@ def _figures(items: Floats, membership: Floats, criterion: Floats) -> _Figures:
     counts = membership.sum(axis=0)
     centred = items - items.mean(axis=0)
     variances = (centred**2).sum(axis=0)
-    # What rounding leaves of an item that does not vary is no variance.
-    varies = variances > 1e-12 * np.maximum((items**2).sum(axis=0), 1e-300)
+    varies = _varying(items, variances)
     centred, variances = centred * varies, variances * varies
     sums = centred @ membership
     between = sums.T @ sums
@@ -124,7 +134,6 @@ def _figures(items: Floats, membership: Floats, criterion: Floats) -> _Figures:
         alpha = counts / (counts - 1) * (1 - variances @ membership / total)
         alpha[(counts < 2) | ~(alpha > 0)] = np.nan
         disattenuated = correlation / np.sqrt(np.outer(alpha, alpha))
-        # Items that do not vary have no correlations and count in no mean.
         z = np.where(varies, centred / np.sqrt(np.where(varies, variances, 1)), 0.0) @ membership
         known = varies.astype(np.float64) @ membership
         products = z.T @ z
@@ -140,6 +149,11 @@ def _figures(items: Floats, membership: Floats, criterion: Floats) -> _Figures:
     return _Figures(correlation, disattenuated, htmt, against)
 
 
+def _varying(items: Floats, squares: Floats) -> NDArray[np.bool_]:
+    """Which items vary, from their squared deviations; what rounding leaves is no variance."""
+    return np.asarray(squares > 1e-12 * np.maximum((items**2).sum(axis=0), 1e-300))
+
+
 def _why(name: str, first: Floats, second: Floats) -> str:
     """Why a figure of two scales has no value, should it have none."""
     for table in (first, second):
@@ -151,6 +165,8 @@ def _why(name: str, first: Floats, second: Floats) -> str:
                 if name == "disattenuated"
                 else "a scale of one item has no correlations within"
             )
+        if name == "htmt" and _varying(table, len(table) * table.var(axis=0)).sum() < 2:
+            return "fewer than two items of a scale vary"
     if name == "disattenuated":
         return "the alpha of a scale is not above 0"
     return "the items of a scale do not correlate positively on average"

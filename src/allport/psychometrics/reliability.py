@@ -51,16 +51,17 @@ class Alpha(NamedTuple):
     """Cronbach's alpha of one scale."""
 
     raw: Estimate
-    """From covariances, with Feldt's interval."""
+    """From covariances, with Feldt's interval. Its n, where answers are missing, is the harmonic
+    mean over pairs of items of the rows that have both."""
     standardised: Estimate
     """From correlations: alpha of the items at equal variance. No interval."""
     standard_error: float
-    """Asymptotic standard error of the raw alpha."""
+    """Asymptotic standard error of the raw alpha, for the same n."""
     mean_correlation: float
     """Mean correlation between two items."""
     items: int
     rows: int
-    """Respondents or administrations it was computed over."""
+    """Respondents or administrations with an answer to any of the items (pairwise), or to all."""
 
 
 class ItemStatistics(NamedTuple):
@@ -156,6 +157,7 @@ def scale_alphas(
             shared.correlation[block],
             shared.means[inside],
             int(rows[index]),
+            shared.counts[block],
         )
         alphas[name] = _alpha(moments, confidence)
     return alphas
@@ -173,8 +175,12 @@ def _alpha(moments: Covariance, confidence: float) -> Alpha:
         return Alpha(undefined(reason), undefined(reason), math.nan, math.nan, items, moments.rows)
 
     alpha = items / (items - 1) * (1 - np.trace(covariance) / covariance.sum())
-    low, high = feldt_interval(alpha, moments.rows, items, confidence)
-    error = alpha_standard_error(covariance, moments.rows)
+    pairs = np.triu_indices(items, 1)
+    # The error of a covariance goes by 1 / n, and alpha takes all of them alike: so their n stand
+    # together by the harmonic mean. The smallest would let one pair widen the interval of them all.
+    rows = pairs[0].size / float((1 / moments.counts[pairs]).sum())
+    low, high = feldt_interval(alpha, rows, items, confidence)
+    error = alpha_standard_error(covariance, rows)
     constant = np.flatnonzero(np.isnan(np.diagonal(correlation)))
     if constant.size:
         columns = ", ".join(str(column + 1) for column in constant[:5])
@@ -185,12 +191,11 @@ def _alpha(moments: Covariance, confidence: float) -> Alpha:
         standardised = undefined("the sum of the standardised items does not vary")
     else:
         standardised = Estimate(float(items / (items - 1) * (1 - items / correlation.sum())))
-    pairs = correlation[np.triu_indices(items, 1)]
     return Alpha(
         Estimate(float(alpha), low, high),
         standardised,
         error,
-        float(pairs.mean()),
+        float(correlation[pairs].mean()),
         items,
         moments.rows,
     )
@@ -200,7 +205,7 @@ def _is_negligible(matrix: Floats) -> bool:
     return bool(matrix.sum() <= NEGLIGIBLE * np.abs(matrix).sum())
 
 
-def alpha_standard_error(covariance: ArrayLike, rows: int) -> float:
+def alpha_standard_error(covariance: ArrayLike, rows: float) -> float:
     """Asymptotic standard error of the raw alpha, sqrt(Q / n).
 
     Q = 2 k^2 / ((k - 1)^2 V^3) [V (trace(C^2) + trace(C)^2) - 2 trace(C) sum(C^2)], with C^2 the
@@ -220,7 +225,7 @@ def alpha_standard_error(covariance: ArrayLike, rows: int) -> float:
 
 
 def feldt_interval(
-    alpha: float, rows: int, items: int, confidence: float = 0.95
+    alpha: float, rows: float, items: int, confidence: float = 0.95
 ) -> tuple[float, float]:
     """Feldt's interval of alpha: 1 - (1 - alpha) F at both tails, df n - 1 and (n - 1)(k - 1).
 
@@ -347,6 +352,7 @@ def retest_reliability(scores: ArrayLike, *, confidence: float = 0.95) -> Retest
         return RetestReliability(undefined("on an occasion the scores do not vary"), agreement)
     mean = float(pairs.mean())
     if occasions > 2:
-        # Correlations that share an occasion depend on each other: Fisher's interval is for one.
-        return RetestReliability(Estimate(mean), agreement)
+        # Fisher's interval is for one correlation; these share occasions.
+        reason = "no interval: correlations over more than two occasions depend on each other"
+        return RetestReliability(Estimate(mean, reason=reason), agreement)
     return RetestReliability(fisher_interval(mean, rows, confidence), agreement)

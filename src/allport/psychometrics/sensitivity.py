@@ -26,7 +26,7 @@ class PositionEffect(NamedTuple):
     later options are favoured."""
     displacement: Estimate
     """How far choices are drawn along the list: 0 by content alone, -1 always the first shown,
-    +1 always the last shown (exactly so where each option is shown equally often in each place)."""
+    +1 always the last shown. Items seen in one order only do not count."""
     excess: Floats
     """Probability of choosing what is shown at each place, less what content gives it, shape
     (positions,); sums to 0. Shows what a slope cannot, such as a pull toward the middle."""
@@ -152,6 +152,14 @@ def position_effect(
     the mean over conditions, of p and of position, within each option of each item:
     coefficient = sum dp * dpos / sum dpos^2. An effect shows only where options changed places.
 
+    Displacement and excess are set against what a respondent who goes by place alone would show
+    over the same answers, so that missing ones do not shrink them: displacement = sum dp * dpos /
+    reach, with reach = sum (last - first) * dpos / 2, last and first being 1 on what was shown
+    there and 0 elsewhere; excess = (sum of dp at a place) / (2 reach). Where each option is shown
+    equally often in each place, reach is half the number of answers. Always the first and always
+    the last come to -1 and +1 exactly, also on a part of the answers, if orders are two opposite
+    ones or a Williams square of four.
+
     Args:
         probabilities: Over the options in content order, shape (conditions, items, options); NaN
             where there was no usable answer, and on options that an item does not have.
@@ -164,7 +172,8 @@ def position_effect(
         seed: The same seed gives the same intervals.
 
     Returns:
-        NaN with the reason where no option was shown in two places.
+        NaN with the reason where no option was shown in two places; displacement and excess also
+        where that holds of what is shown first and last.
 
     Raises:
         ResponsesError: The shapes do not fit.
@@ -186,19 +195,18 @@ def position_effect(
     counts = np.maximum(known.sum(axis=0), 1)
     # Places are scaled by the options the item has, which can be fewer than the array holds.
     last = np.maximum(known.any(axis=0).sum(axis=1) - 1, 1)[None, :, None]
+    ends = known * ((places == last).astype(np.float64) - (places == 0))
     share, place = np.where(known, given, 0.0), np.where(known, places / last, 0.0)
     share_deviation = np.where(known, share - share.sum(axis=0) / counts, 0.0)
     place_deviation = np.where(known, place - place.sum(axis=0) / counts, 0.0)
     together = (share_deviation * place_deviation).sum(axis=(0, 2))
     spread = np.square(place_deviation).sum(axis=(0, 2))
-    answers = known.any(axis=2).sum(axis=0).astype(np.float64)
+    reach = (ends * place_deviation).sum(axis=(0, 2)) / 2
+    negligible = 1e-12 * max(known.sum(), 1)
     slots = int(places[known].max()) + 1 if known.any() else 0
-    if spread.sum() <= 1e-12 * max(answers.sum(), 1):
+    if spread.sum() <= negligible:
         none = undefined("no option was shown in two places, so position and content are one")
         return PositionEffect(none, none, np.full(slots, np.nan))
-    excess = np.array(
-        [(share_deviation * (known & (places == slot))).sum() for slot in range(slots)]
-    )
 
     def interval(above: Floats, below: Floats) -> Estimate:
         return ratio_interval(
@@ -211,10 +219,11 @@ def position_effect(
             seed=seed,
         )
 
-    return PositionEffect(
-        coefficient=interval(together, spread),
-        # From the first place to the last a choice can move by at most half the list beyond the
-        # middle, where content alone leaves it on average; twice the move runs from -1 to 1.
-        displacement=interval(2 * together, answers),
-        excess=excess / answers.sum(),
+    coefficient = interval(together, spread)
+    if reach.sum() <= negligible:
+        none = undefined("what was shown first and last was shown nowhere else")
+        return PositionEffect(coefficient, none, np.full(slots, np.nan))
+    excess = np.array(
+        [(share_deviation * (known & (places == slot))).sum() for slot in range(slots)]
     )
+    return PositionEffect(coefficient, interval(together, reach), excess / (2 * reach.sum()))

@@ -3,12 +3,15 @@
 Every item has options of the high side (value 1) and of the low side (value 0), asked in several
 option orders. Three scores: `argmax`, the released rule of TRAIT (arXiv 2406.14703, code of
 June 2024), which counts the one option chosen most; `mass`, the probability of the high side; and
-`logit`, its log odds, which has no floor or ceiling.
+`logit`, its log odds, which has no floor or ceiling where no share is zero.
 
 For `mass` and `logit` the orders are put together by the geometric mean. Whatever a label or a
 place adds to an option's log-probability is then the same for all options of an item whose orders
 show each option once in each place, and cancels, as in a Williams square; the arithmetic mean of
-the released rule leaves some of it.
+the released rule leaves some of it. So does a square of which an order was not answered.
+
+A share of exactly zero, as generated and sampled answers have, says that an option was not chosen
+and not how unlikely it is. An item with one takes the arithmetic mean instead.
 """
 
 from __future__ import annotations
@@ -42,7 +45,10 @@ class SituationalScores(NamedTuple):
     mass: Floats
     """Probability of the high side, 0 to 1."""
     logit: Floats
-    """Log odds of the high side."""
+    """Log odds of the high side; within ±20.7, the log odds of 1 to 1e-9, where a share is zero."""
+    orders_answered: NDArray[np.intp]
+    """How many orders had a usable answer; 0 where the scores are NaN. Where they are fewer than
+    were asked, part of what labels and places add is left in the scores."""
 
 
 class LabelPrior(NamedTuple):
@@ -57,11 +63,14 @@ class LabelPrior(NamedTuple):
 def situational_scores(probabilities: ArrayLike, values: ArrayLike) -> SituationalScores:
     """Score items from their label probabilities in several orders.
 
+    `mass` and `logit` put the orders together by the geometric mean, or by the arithmetic mean on
+    items where an option has a share of exactly zero in an order that was answered.
+
     Args:
         probabilities: In content order, shape (..., items, orders, options): options that a ragged
             item has not are NaN in every order, and so is every option of a missing answer. They
             need not sum to 1: each order is normalised over its labels. A label that a service did
-            not report counts as 0.
+            not report counts as 0, and an order of zeros alone as missing.
         values: 1 for the high side and 0 for the low side, shape (items, options), NaN where the
             item has no such option.
 
@@ -95,12 +104,15 @@ def situational_scores(probabilities: ArrayLike, values: ArrayLike) -> Situation
     high = np.where(has, sides, 0.0)
     argmax = np.take_along_axis(np.broadcast_to(high, mean.shape), chosen[..., None], -1)[..., 0]
     logs = (np.log(np.maximum(np.nan_to_num(p), _FLOOR)) * weight).sum(axis=-2)
-    share = np.where(has, np.exp(logs), 0.0)
+    zeros = (answered[..., None] & has[:, None] & (p == 0)).any(axis=(-2, -1))  # (..., items)
+    share = np.where(has, np.where(zeros[..., None], mean, np.exp(logs)), 0.0)
     mass_high, mass_low = (share * high).sum(axis=-1), (share * (1 - high)).sum(axis=-1)
+    least = np.where(zeros, _FLOOR, 0.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         mass = mass_high / (mass_high + mass_low)
-        logit = np.log(mass_high) - np.log(mass_low)
-    return SituationalScores(*(np.where(usable, score, np.nan) for score in (argmax, mass, logit)))
+        logit = np.log(np.maximum(mass_high, least)) - np.log(np.maximum(mass_low, least))
+    argmax, mass, logit = (np.where(usable, score, np.nan) for score in (argmax, mass, logit))
+    return SituationalScores(argmax, mass, logit, count)
 
 
 def estimate_label_prior(shown: ArrayLike) -> LabelPrior:
@@ -112,13 +124,13 @@ def estimate_label_prior(shown: ArrayLike) -> LabelPrior:
 
     Args:
         shown: Probabilities by shown position, shape (items, orders, positions); missing answers
-            are NaN.
+            are NaN, or zero at every position.
 
     Raises:
         ResponsesError: No item has all of its orders answered.
     """
     p = np.asarray(shown, dtype=np.float64)
-    whole = ~np.isnan(p).any(axis=(1, 2))
+    whole = (p.sum(axis=-1) > 0).all(axis=1)
     if not whole.any():
         raise ResponsesError(
             "No item was answered in every order, from which the prior of the labels is estimated."
@@ -133,7 +145,10 @@ def remove_label_prior(shown: ArrayLike, prior: LabelPrior) -> Floats:
     Args:
         shown: Shape (..., positions).
         prior: Of as many positions.
+
+    Returns:
+        The same shape; NaN where an answer is missing, or zero at every position.
     """
     p = np.asarray(shown, dtype=np.float64) / prior.probabilities
-    cleared: Floats = p / p.sum(axis=-1, keepdims=True)
-    return cleared
+    totals = p.sum(axis=-1, keepdims=True)
+    return np.asarray(p / np.where(totals > 0, totals, np.nan))

@@ -106,7 +106,8 @@ def check_keying(
     negatively; once reversed toward the facet, positively. The verdict is the sign of the mean
     correlation of all such pairs, given when its interval excludes zero; otherwise it is undecided.
     The interval takes the spread over respondents of their contributions to the mean, the products
-    of their standard scores. Of more than 20,000 rows every so-manyth is taken.
+    of their standard scores. Of more than 20,000 rows every so-manyth is taken, so that no more are
+    left.
 
     Args:
         answers: Shape (respondents or administrations, items), NaN where missing.
@@ -118,7 +119,7 @@ def check_keying(
         ResponsesError: Keys or facets do not fit the items.
     """
     table = as_answers(answers)
-    table = table[:: max(1, len(table) // MOST_ROWS)]
+    table = table[:: max(1, math.ceil(len(table) / MOST_ROWS))]
     rows, items = table.shape
     sign = _keys(keys, items)
     if len(facets) != items:
