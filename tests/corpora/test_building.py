@@ -364,6 +364,16 @@ def test_statements_come_from_files(tmp_path: Path) -> None:
         read_statements(tmp_path / "s.csv")
 
 
+def test_seeds_are_sentences_that_keep_the_capitals_of_names() -> None:
+    bank = load_inventory("mini-ipip-20")
+    first = bank.items[0].model_copy(update={"text": "TV addict by nature."})
+    second = bank.items[1].model_copy(update={"text": "Friend to all."})
+    items = (first, second, *bank.items[2:])
+    seeds = seed_items(bank.model_copy(update={"stem": "I am a", "items": items}))
+    texts = {seed.text for seed in seeds}
+    assert {"I am a TV addict by nature.", "I am a friend to all."} <= texts
+
+
 def test_what_cannot_be_built_from_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="situations itself"):
         seed_items("situations-320")

@@ -140,6 +140,7 @@ def test_ages_nobody_has_are_not_taken(tmp_path: Path) -> None:
     corpus = read_people(tmp_path / "p.csv", MINI, stored="literal")
     assert corpus.about["sex"].to_list() == ["male", "female", None, "female"]
     assert corpus.about["age"].to_list() == [30, None, None, None]
+    assert corpus.note.endswith("Taken as missing: 2 of 4 ages, which are not from 1 to 120 years.")
 
 
 # --- who can be used ---------------------------------------------------------------------------

@@ -242,6 +242,13 @@ def test_a_level_of_one_is_two_sds(inventory, level: float) -> None:  # type: ig
         assert (person.name, person.sex, person.age) == (f"{domain} {level}", "female", 30)
 
 
+@pytest.mark.parametrize("text", ["psychopathy=very-high", "extraversion=high,Mach=low"])
+def test_levels_that_no_answer_follows_from_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"the Big Five alone, and not of (psycho|machia)") as said:
+        person_from_levels(TraitLevels.parse(text), SHORT)
+    assert str(said.value).startswith(text)
+
+
 def test_without_a_seed_a_person_is_what_is_expected_and_with_one_a_draw() -> None:
     levels = TraitLevels({"N": 0.5})
     assert (

@@ -210,10 +210,17 @@ def test_what_goes_without_saying_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_csv_refuses_what_it_has_no_place_for(tmp_path: Path) -> None:
-    content = bare()
-    content["items"][0]["forms"] = {"paraphrase": "Embrace."}
-    with pytest.raises(InventoryError, match=r"item 1 has options or wordings .* \.json or \.toml"):
-        write_inventory(Inventory.model_validate(content), tmp_path / "a.csv")
+    for field, value, what in (
+        ("forms", {"paraphrase": "Embrace."}, "wordings"),
+        ("question", "Hug.", "a question"),
+        ("cluster", "Is warm.", "a cluster"),
+    ):
+        content = bare()
+        content["items"][0][field] = value
+        with pytest.raises(
+            InventoryError, match=rf"item 1 has {what} of its own.* \.json or \.toml"
+        ):
+            write_inventory(Inventory.model_validate(content), tmp_path / "a.csv")
     content = bare() | {"facets": [{"code": "W1", "name": "x", "trait": "W"}]}
     with pytest.raises(InventoryError, match="CSV cannot hold W1, without items"):
         write_inventory(Inventory.model_validate(content), tmp_path / "a.csv")

@@ -105,6 +105,13 @@ def test_only_what_is_needed_has_to_be_in_a_file(tmp_path: Path) -> None:
         json.dumps(changed(answers={"one": 5})),
         json.dumps(changed(answers={"1": "often"})),
         json.dumps(changed(answers={"1": None})),
+        json.dumps(changed(age="46")),
+        json.dumps(changed(age=46.5)),
+        json.dumps(changed(age=True)),
+        json.dumps(changed(age=0)),
+        json.dumps(changed(age=121)),
+        json.dumps(changed(sex="F")),
+        json.dumps(changed(sex=["female"])),
         b"\xff\xfe",
     ],
 )
@@ -132,5 +139,16 @@ def test_answers_to_other_items_of_the_same_name_are_refused(ann: Person, tmp_pa
     content = json.loads(path.read_text("utf-8"))
     assert read_person(path).literal_answers == ann.literal_answers
     path.write_text(json.dumps(content | {"items_hash": "0" * 64}), "utf-8")
-    with pytest.raises(ResponsesError, match="another version"):
-        read_person(path)
+    for inventory in (None, ann.inventory):
+        with pytest.raises(ResponsesError, match="with other items than mini-ipip-20 at hand has"):
+            read_person(path, inventory)
+
+
+def test_a_key_without_texts_takes_answers_to_the_whole_inventory(
+    ann: Person, tmp_path: Path
+) -> None:
+    path = write_person(ann, tmp_path / "ann.json")
+    items = tuple(item.model_copy(update={"text": None}) for item in ann.inventory.items)
+    key = ann.inventory.model_copy(update={"items": items})
+    assert key.items_hash != ann.inventory.items_hash
+    assert read_person(path, key).literal_answers == ann.literal_answers

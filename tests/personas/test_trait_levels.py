@@ -91,7 +91,7 @@ def test_a_persona_is_named_by_its_levels_and_read_back_from_its_name(
     again = TraitLevels.parse(persona.name)
     assert list(again.levels) == list(levels)
     for code, level in levels.items():
-        assert again.levels[code] == pytest.approx(level, abs=0.005)
+        assert again.levels[code] == pytest.approx(level, abs=0.005001)
     assert persona.system_prompt().endswith("Answer as this person.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from allport.corpora.building_store import CallStore
 from allport.corpora.building_writers import OfflineWriter, Writer, seed_events
 from allport.errors import RunError, UsageError
 from allport.inventories.inventory import Inventory
+from allport.inventories.reading import slug
 from allport.models.respondent import Respondent
 from allport.psychometrics.estimate import Estimate
 
@@ -144,7 +144,7 @@ def build_situations(
             )
         found = find_of_whole(items, judged, rows, seed)
         built = BuiltSituations(
-            inventory=as_inventory(items, _name(folder), writer.name),
+            inventory=as_inventory(items, slug(folder.resolve().name), writer.name),
             items=tuple(items),
             fallen=tuple(fallen),
             stages=tuple(stages),
@@ -241,8 +241,3 @@ def _complete(
     tally.kept = len(chosen)
     stages.append(tally)
     return chosen
-
-
-def _name(folder: Path) -> str:
-    stem = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("-._")
-    return (stem or "situations")[:64]

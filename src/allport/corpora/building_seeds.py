@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from allport.administration.statements import statement
 from allport.corpora.building_stages import SeedItem, Statement
 from allport.errors import InventoryError, UsageError
 from allport.inventories.catalog import load_inventory
@@ -33,10 +34,12 @@ def seed_items(inventory: Inventory | str, traits: Sequence[str] = ()) -> list[S
     if any(item.options for item in bank.items):
         raise UsageError(f"{bank.name} has situations itself; name an inventory of statements.")
     wanted = _chosen(traits, bank.traits, bank.name)
-    stem = f"{bank.stem} " if bank.stem else ""
     return [
         SeedItem(
-            trait, f"{bank.name} item {item.number}", _sentence(stem, item.text or ""), item.key
+            trait,
+            f"{bank.name} item {item.number}",
+            statement(item.text or "", bank.stem, "first"),
+            item.key,
         )
         for trait in wanted
         for item in bank.items
@@ -107,9 +110,3 @@ def _chosen(asked: Sequence[str], known: Sequence[Trait], where: str) -> list[Tr
             codes = ", ".join(trait.code for trait in known)
             raise UsageError(f"{where} has no trait {name!r}; it has {codes}.")
     return list(dict.fromkeys(names[name.lower()] for name in asked)) if asked else list(known)
-
-
-def _sentence(stem: str, text: str) -> str:
-    if not stem:
-        return text
-    return f"{stem}{text[:1].lower()}{text[1:]}"

@@ -16,8 +16,7 @@ from allport.files import write_atomically
 from allport.inventories.inventory import Inventory
 from allport.models.human_files import Stored, checked_keying
 from allport.models.human_layouts import item_columns
-from allport.models.human_table import MISSING as MISSING_WORDS
-from allport.models.human_table import RawTable
+from allport.models.human_table import RawTable, about_column, ages_of, is_missing, sexes_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,14 +31,6 @@ __all__ = [
 ]
 
 _ID_COLUMNS = ("id", "case", "person", "participant", "respondent", "subject", "user")
-_SEXES = {
-    "1": "male",
-    "m": "male",
-    "male": "male",
-    "2": "female",
-    "f": "female",
-    "female": "female",
-}
 _ENDINGS = ".csv, .tsv, .json, .jsonl, .ndjson or .parquet"
 # More people than this would only make the check of the keying slow.
 _CHECKED = 20_000
@@ -102,7 +93,8 @@ def read_people(
 
     Item columns are named by item numbers, plain or after a prefix (`1`, `i1`, `item_1`) and are
     matched by them, never by position. Empty cells, NA and 0 are missing answers. Of the other
-    columns the id, `sex`, `age` and `country` are kept.
+    columns the id, `sex` (female, F, woman or 2; male, M, man or 1), `age` and `country` are kept.
+    Ages that are none from 1 to 120 years are missing, and the corpus' `note` counts them.
 
     Args:
         path: The file; see `scan_people`.
@@ -189,14 +181,15 @@ def read_people_frame(
         raise _unreadable(table.name, error) from error
     if not len(frame):
         raise ResponsesError(f"{table.name} holds no people.")
-    about = _about(frame, about_columns)
+    about, about_note = _about(frame, about_columns)
     codes = _codes(table.name, frame, of_items, about["id"], inventory)
     sample = codes[:: max(1, len(codes) // _CHECKED)].astype(np.float64)
     sample[sample == MISSING] = np.nan
     note = checked_keying(table.name, sample, inventory, stored)
     literal = codes if stored == "literal" else reverse_codes(codes, inventory)
     name = Path(table.name).stem
-    return PeopleCorpus(name, inventory, about, literal, note=note)
+    notes = " ".join(each for each in (note, about_note) if each)
+    return PeopleCorpus(name, inventory, about, literal, note=notes)
 
 
 def write_people(corpus: PeopleCorpus, path: Path | str, *, stored: Stored = "literal") -> Path:
@@ -265,18 +258,19 @@ def _id_column(name: str, names: Sequence[str], wanted: str | None) -> str | Non
 
 
 def _about_columns(names: Sequence[str], person: str | None) -> dict[str, str]:
-    plain = {each.strip().lower(): each for each in names}
     found = {} if person is None else {"id": person}
     for kind in ("sex", "age", "country"):
-        column = plain.get(kind) or (plain.get("gender") if kind == "sex" else None)
+        column = about_column(names, kind)
         if column is not None and column != person:
             found[kind] = column
     return found
 
 
-def _about(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
+def _about(frame: pl.DataFrame, columns: Mapping[str, str]) -> tuple[pl.DataFrame, str]:
+    """What is known of people, and a note on what could not be taken."""
     import polars as pl
 
+    note = ""
     kept = {
         kind: frame[column].cast(pl.String).str.strip_chars() for kind, column in columns.items()
     }
@@ -284,18 +278,13 @@ def _about(frame: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     series = [kept.get("id", pl.Series([str(row + 1) for row in range(people)])).alias("id")]
     series[0] = series[0].set(series[0] == "", None)
     if "sex" in kept:
-        sexes = kept["sex"].str.to_lowercase().str.strip_suffix(".0")
-        series.append(
-            sexes.replace_strict(_SEXES, default=None, return_dtype=pl.String).alias("sex")
-        )
+        series.append(sexes_of(kept["sex"]).alias("sex"))
     if "age" in kept:
-        ages = kept["age"].cast(pl.Float64, strict=False)
-        # Ages that nobody has are typing errors or jokes; the answers may hold all the same.
-        ages = ages.set(~ages.is_between(1, 120), None)
-        series.append(ages.cast(pl.Int64).alias("age"))
+        years, note = ages_of(kept["age"])
+        series.append(years.alias("age"))
     if "country" in kept:
         series.append(kept["country"].alias("country"))
-    return pl.DataFrame(series)
+    return pl.DataFrame(series), note
 
 
 def _codes(
@@ -334,7 +323,7 @@ def _numbers(name: str, cells: pl.Series, ids: pl.Series) -> NDArray[np.float64]
         numbers = cells.cast(pl.Float64).fill_nan(None)
     else:
         texts = cells.cast(pl.String).str.strip_chars()
-        missing = texts.is_null() | texts.str.to_lowercase().is_in(list(MISSING_WORDS))
+        missing = is_missing(texts)
         numbers = texts.cast(pl.Float64, strict=False)
         wrong = (~missing & ~numbers.is_finite().fill_null(False)).arg_true()
         if len(wrong):

@@ -19,7 +19,7 @@ from allport.errors import UsageError
 from allport.inventories.inventory import Inventory
 from allport.inventories.norms import Sex, norm_group
 from allport.personas.person import Person
-from allport.personas.trait_levels import TraitLevels
+from allport.personas.trait_levels import DARK_TRIAD, TraitLevels
 
 if TYPE_CHECKING:
     import polars as pl
@@ -121,7 +121,7 @@ def person_from_levels(
     Domains that are not named are at the mean; all facets of a domain move together.
 
     Args:
-        levels: Which domains, and how far.
+        levels: Which of the Big Five, and how far.
         inventory: The IPIP-NEO-300 (by default) or the IPIP-NEO-120.
         seed: Draws answers as a person of these levels might give them. None gives the expected
             ones, rounded so that the sum over each facet is kept.
@@ -132,8 +132,15 @@ def person_from_levels(
         model: A population of your own making instead of `population_model(inventory)`.
 
     Raises:
+        UsageError: There are levels of other traits than the Big Five.
         InventoryError: The inventory has no norms to simulate by.
     """
+    if others := [DARK_TRIAD[code] for code in levels.levels if code not in DOMAINS]:
+        raise UsageError(
+            f"{levels.name}: answers follow from levels of the Big Five alone, and not of "
+            f"{' and '.join(others)}; leave these out, or ask for them in words (--method prompt "
+            "--prompt adjectives, allport measure --persona)."
+        )
     model = model or population_model(inventory)
     base, step = _means_and_steps(model, sex, age)
     given = np.array([levels.levels.get(domain, 0.0) for domain in DOMAINS])

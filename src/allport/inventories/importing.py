@@ -139,18 +139,18 @@ def _whole(name: str, paths: Sequence[Path], questionnaire: str, scale: Sequence
 def _with_imported_text(key: Inventory, path: Path, names: Sequence[str]) -> Inventory:
     """The inventory of a published key, with the texts of a file that agrees with the key."""
     if path.suffix.lower() == ".csv":
-        texts, where = _texts_of_table(key, path), str(path)
+        texts = _texts_of_table(key, path)
+        _same_numbers(key, texts, str(path))
     elif path.suffix.lower() == ".json":
         found = find_questionnaire(path, names)
-        texts, where = found.texts, found.where
-        _same_numbers(key, texts, where)
+        texts = found.texts
+        _same_numbers(key, texts, found.where)
         _same_key(key, found)
     else:
         raise InventoryError(
             f"{path}: the text of {key.name} is read from a .csv with the columns number,text or "
             "from a .json list of questionnaires."
         )
-    _same_numbers(key, texts, where)
     return key.with_texts(texts)
 
 

@@ -166,13 +166,19 @@ def inventory_csv(inventory: Inventory) -> str:
     """An inventory as CSV text.
 
     Raises:
-        InventoryError: It holds what the layout has no place for: options or wordings of single
-            items, a facet without items, or a code with " = " in it.
+        InventoryError: It holds what the layout has no place for: options, wordings, a question
+            or a cluster of single items, a facet without items, or a code with " = " in it.
     """
     for item in inventory.items:
-        if item.options or item.forms:
+        kept = (
+            ("options", item.options),
+            ("wordings", item.forms),
+            ("a question", item.question),
+            ("a cluster", item.cluster),
+        )
+        if own := [what for what, value in kept if value]:
             raise InventoryError(
-                f"{inventory.name}: item {item.number} has options or wordings of its own, for "
+                f"{inventory.name}: item {item.number} has {' and '.join(own)} of its own, for "
                 "which CSV has no place; write .json or .toml."
             )
     used = {item.facet for item in inventory.items}

@@ -27,7 +27,7 @@ def write_inventory(inventory: Inventory, path: Path | str) -> Path:
 
     Raises:
         InventoryError: The ending is another, the file cannot be written, or the inventory holds
-            what CSV has no place for (options or wordings of single items).
+            what CSV has no place for (options, wordings, a question or a cluster of single items).
     """
     path = Path(path).expanduser()
     match path.suffix.lower():

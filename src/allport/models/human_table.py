@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,25 @@ from allport.errors import ResponsesError
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["RawTable", "numbers_of", "read_table"]
+__all__ = [
+    "Ages",
+    "RawTable",
+    "about_column",
+    "ages_of",
+    "is_missing",
+    "numbers_of",
+    "read_table",
+    "sexes_of",
+]
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "."})
+_MISSING = ("", "na", "n/a", "nan", "null", "none", ".")
 """Cells that say that nothing was answered, in lower case."""
+
+_SEXES: Final = {
+    **dict.fromkeys(("1", "m", "male", "man"), "male"),
+    **dict.fromkeys(("2", "f", "female", "woman"), "female"),
+}
+"""Words for the two sexes that norms have; the numbers are those of Johnson's IPIP-NEO archive."""
 
 _SEPARATORS = {".csv": ",;\t", ".tsv": "\t"}
 
@@ -146,7 +161,7 @@ def numbers_of(
     import polars as pl
 
     texts = table.frame[column].str.strip_chars()
-    missing = texts.is_null() | texts.str.to_lowercase().is_in(list(MISSING))
+    missing = is_missing(texts)
     numbers = texts.cast(pl.Float64, strict=False)
     wrong = (~missing & ~numbers.is_finite().fill_null(False)).arg_true()
     if len(wrong):
@@ -160,3 +175,64 @@ def numbers_of(
     if zero_is_missing:
         values[values == 0] = np.nan
     return values
+
+
+def is_missing(texts: pl.Series) -> pl.Series:
+    """Which cells say that nothing was answered: empty ones, NA and its like, shape (rows,).
+
+    Args:
+        texts: Cells as text without spaces around it, shape (rows,).
+    """
+    return texts.is_null() | texts.str.to_lowercase().is_in(_MISSING)
+
+
+def about_column(names: Iterable[str], kind: str) -> str | None:
+    """The column that tells something of people, whatever its capitals; None where there is none.
+
+    Args:
+        names: Of all columns.
+        kind: "sex", which may also be called gender, "age" or "country".
+    """
+    plain = {name.strip().lower(): name for name in names}
+    return plain.get(kind) or (plain.get("gender") if kind == "sex" else None)
+
+
+def sexes_of(cells: pl.Series) -> pl.Series:
+    """The sex that each cell tells, "female" or "male", shape (people,); null where it is neither.
+
+    Words (female, F, woman) count in any case; 1 is male and 2 is female.
+    """
+    import polars as pl
+
+    texts = _stripped(cells).str.to_lowercase().str.strip_suffix(".0")
+    return texts.replace_strict(_SEXES, default=None, return_dtype=pl.String)
+
+
+class Ages(NamedTuple):
+    """People's ages as a file tells them."""
+
+    years: pl.Series
+    """In whole years, 1 to 120, shape (people,); null where there is no such age."""
+    note: str
+    """How many cells hold something else than an age, in a sentence; empty where none does."""
+
+
+def ages_of(cells: pl.Series) -> Ages:
+    """The age that each cell tells. What nobody's age can be is missing, and is counted.
+
+    Such ages are typing errors or jokes; the answers may hold all the same.
+    """
+    import polars as pl
+
+    texts = _stripped(cells)
+    years = texts.cast(pl.Float64, strict=False)
+    years = years.set(~years.is_between(1, 120), None).cast(pl.Int64)
+    wrong = int((years.is_null() & ~is_missing(texts)).sum())
+    note = f"Taken as missing: {wrong} of {len(cells)} ages, which are not from 1 to 120 years."
+    return Ages(years, note if wrong else "")
+
+
+def _stripped(cells: pl.Series) -> pl.Series:
+    import polars as pl
+
+    return cells.cast(pl.String).str.strip_chars()

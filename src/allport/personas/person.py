@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from allport.errors import ResponsesError
 from allport.files import write_atomically
@@ -99,10 +100,11 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
 
     Args:
         path: A file that `write_person` wrote.
-        inventory: The inventory answered, where it is not one that the file's name finds.
+        inventory: The inventory answered, where it is not one that the file's name finds. One
+            without texts is taken by its number of items and scale alone.
 
     Raises:
-        ResponsesError: The file is no person file, or its answers do not fit the inventory.
+        ResponsesError: The file is no person file, or answers other items than the inventory's.
         InventoryError: The inventory it names is not known.
     """
     from allport.inventories import load_inventory
@@ -121,21 +123,41 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         answers = {int(number): float(value) for number, value in content["answers"].items()}
         choices = {int(n): int(choice) for n, choice in content.get("choices", {}).items()}
         name, inventory_name = str(content["name"]), str(content["inventory"])
+        sex, age = _sex(content), _age(content)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ResponsesError(f"{path} cannot be read as a person file: {error}.") from None
     answered = inventory or load_inventory(inventory_name)
-    stated = content.get("items_hash")
-    if inventory is None and stated not in (None, answered.items_hash):
+    # The hash is of texts too, which a key under copyright leaves out and scoring does without.
+    told = answered.has_text and content.get("items_hash") is not None
+    if told and content["items_hash"] != answered.items_hash:
         raise ResponsesError(
-            f"{path} answers another version of {inventory_name} than the one at hand; give the "
-            "inventory that was answered, or let it be answered anew with `allport survey`."
+            f"{path} answers {inventory_name} with other items than {answered.name} at hand has; "
+            "give the inventory that was answered, or let it be answered anew with `allport "
+            "survey`."
         )
     return Person(
         name=name,
         inventory=answered,
         literal_answers=answers,
         simulated=bool(content.get("simulated", False)),
-        sex=content.get("sex"),
-        age=content.get("age"),
+        sex=sex,
+        age=age,
         choices=choices,
     )
+
+
+def _sex(content: dict[str, Any]) -> str | None:
+    sex = content.get("sex")
+    if sex is not None and sex not in ("female", "male"):
+        raise ValueError(f"sex is {sex!r}; it is female, male or left out")
+    return sex
+
+
+def _age(content: dict[str, Any]) -> int | None:
+    age = content.get("age")
+    if age is None:
+        return None
+    # True is an int too.
+    if type(age) is not int or not 1 <= age <= 120:
+        raise ValueError(f"age is {age!r}; it is a whole number of years from 1 to 120 or left out")
+    return age
