@@ -203,14 +203,13 @@ def test_answers_without_a_label_are_unparsable(service: Service) -> None:
     assert response.unparsable
 
 
-def test_a_cue_becomes_an_instruction_in_the_users_turn(service: Service) -> None:
-    service.script = letters
-    asked = [question(cue="Answer:"), question(2, labels=("no", "partly", "yes"), cue="Answer:")]
-    list(endpoint(service, concurrency=1).answer(asked))
-    by_letter, by_word = (body["messages"][-1]["content"] for body in service.bodies)
-    assert by_letter.startswith("Item 1?\n\n")
-    assert "label alone" in by_letter
-    assert "exactly the words listed" in by_word
+def test_an_answer_begun_for_the_model_is_refused(service: Service) -> None:
+    model = endpoint(service)
+    asked = [question(), question(2, cue="Answer:")]
+    for put in (lambda: list(model.answer(asked)), lambda: model.dry_run(asked)):
+        with pytest.raises(UsageError, match="ask without a cue, or use a local model"):
+            put()
+    assert not service.bodies
 
 
 @pytest.mark.parametrize(

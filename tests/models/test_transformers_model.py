@@ -327,7 +327,11 @@ def test_a_checkpoints_own_generation_settings_change_nothing(
     )
     chat = [[Message("user", "Tell me.")]]
     plain = TransformersModel(tiny_model("llama"), tokenizer).generate(chat)
+    said = tokenizer(plain[0].text, add_special_tokens=False)["input_ids"]
+    network.generation_config.update(suppress_tokens=said, min_new_tokens=40)
+    before = network.generation_config.to_dict()
     assert TransformersModel(network, tokenizer).generate(chat) == plain
+    assert network.generation_config.to_dict() == before
 
 
 def test_a_description_without_files_hashes_the_parameters(

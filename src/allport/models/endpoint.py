@@ -18,7 +18,6 @@ from allport.models.endpoint_asking import Answers, Asking, Settings
 from allport.models.endpoint_connection import Connection, Patience
 from allport.models.endpoint_errors import BudgetReached, hide_key, public_url
 from allport.models.endpoint_replies import Unusable, labels_begin_apart
-from allport.models.endpoint_requests import INSTRUCTION, INSTRUCTION_FOR_WORDS
 from allport.models.endpoint_usage import Budget, Prices, Usage, estimated_prompt_tokens
 from allport.models.respondent import Question, Response
 from allport.models.retry import Backoff
@@ -177,13 +176,7 @@ class Endpoint:
         It is the same before and after asking, so that a run resumes; what asking found out is in
         `observed`.
         """
-        return self._shown(
-            {
-                "kind": "endpoint",
-                **asdict(self._settings),
-                "instructions": [INSTRUCTION, INSTRUCTION_FOR_WORDS],
-            }
-        )
+        return self._shown({"kind": "endpoint", **asdict(self._settings)})
 
     def observed(self) -> dict[str, Any]:
         """What asking has found out, JSON-ready, without the key; empty before the first answer.
@@ -273,6 +266,11 @@ class Endpoint:
             raise UsageError(
                 f"{self.name} is behind a chat service, which does not tell how likely a given "
                 "text is; read distributions or generated answers, or use a local model."
+            )
+        if any(question.cue for question in questions):
+            raise UsageError(
+                f"{self.name} is behind a chat service, which writes every answer from its "
+                "beginning; ask without a cue, or use a local model."
             )
         if self._settings.answers != "logprobs":
             return

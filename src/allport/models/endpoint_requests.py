@@ -8,34 +8,16 @@ from typing import Any, Literal
 
 from allport.models.respondent import Question
 
-__all__ = ["INSTRUCTION", "Method", "Offers", "chat_messages"]
+__all__ = ["Method", "Offers"]
 
 Method = Literal["logprobs", "samples", "structured", "generation"]
 """How one question is read: top log-probabilities at the answer; k sampled answers, parsed; k
 sampled answers in JSON that allows labels only; one answer, parsed."""
 
-INSTRUCTION = "Give your answer by its label alone, with no other words."
-INSTRUCTION_FOR_WORDS = "Give your answer in exactly the words listed, and add nothing."
-
 _SEEDS = 2**31
 """Services keep seeds in 32 bits, some of them signed."""
 _LEADING_BLANKS = 3
 """Tokens asked for where answers begin with white space."""
-
-
-def chat_messages(question: Question) -> list[dict[str, str]]:
-    """The question's chat.
-
-    Services write every answer from its beginning, so a cue cannot be put into the model's mouth;
-    an instruction in the user's turn stands in for it.
-    """
-    messages = [{"role": role, "content": content} for role, content in question.messages]
-    if question.cue:
-        in_words = any(len(label) > 1 and not label.isdigit() for label in question.labels)
-        instruction = INSTRUCTION_FOR_WORDS if in_words else INSTRUCTION
-        last = messages[-1]
-        messages[-1] = {**last, "content": f"{last['content']}\n\n{instruction}"}
-    return messages
 
 
 @dataclass(slots=True)
@@ -80,7 +62,8 @@ class Offers:
             answer_tokens: Limit of a sampled answer.
             repeat: Which request for the same question this is; each has its own seed.
         """
-        body: dict[str, Any] = {"model": model, "messages": chat_messages(question)}
+        messages = [{"role": role, "content": content} for role, content in question.messages]
+        body: dict[str, Any] = {"model": model, "messages": messages}
         if self.temperature:
             body["temperature"] = 1.0 if method == "logprobs" else temperature
         if self.seed:

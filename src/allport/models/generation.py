@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +14,9 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from allport.errors import ModelError
 from allport.models.forward_pass import ForwardPass
 from allport.models.steering import RowKey, Steering
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 __all__ = ["Written", "write"]
 
@@ -118,20 +121,13 @@ def _write_batch(
     for row, prompt in enumerate(prompts):
         ids[row, longest - len(prompt) :] = prompt
         mask[row, longest - len(prompt) :] = 1
-    # Everything that shapes the distribution is named, so that no default of the checkpoint does.
     config = GenerationConfig(  # type: ignore[no-untyped-call]  # untyped in transformers
         max_new_tokens=max_new_tokens,
         do_sample=False,
-        num_beams=1,
-        temperature=1.0,
-        top_p=1.0,
-        top_k=50,
-        repetition_penalty=1.0,
-        no_repeat_ngram_size=0,
         eos_token_id=list(ends) or None,
         pad_token_id=pad,
     )
-    with torch.inference_mode():
+    with torch.inference_mode(), _bare(passes.model):
         output = passes.model.generate(  # type: ignore[operator]  # typed as a tensor or module
             torch.from_numpy(ids).to(passes.device),
             attention_mask=torch.from_numpy(mask).to(passes.device),
@@ -145,6 +141,23 @@ def _write_batch(
         end = next((k for k, token in enumerate(row) if token in ends), None)
         found.append(Written(i, tuple(row[:end]), scores, end is not None))
     return found
+
+
+@contextmanager
+def _bare(model: PreTrainedModel) -> Iterator[None]:
+    """Take a checkpoint's own generation settings away meanwhile.
+
+    `generate` fills in from them whatever it is not told, and some of it, such as suppressed
+    tokens, cannot be told to be nothing.
+    """
+    get_base = getattr(model, "get_base_model", None)
+    inner = model if get_base is None else get_base()
+    own = inner.generation_config
+    inner.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]  # transformers
+    try:
+        yield
+    finally:
+        inner.generation_config = own
 
 
 class _Noise(LogitsProcessor):

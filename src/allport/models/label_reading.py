@@ -94,7 +94,8 @@ class LabelReader:
             labels = self._prompts[runs[0].prompt].labels
             first = torch.from_numpy(firsts[members]).to(logits.device)
             numbers, found = _steps(labels, runs[0].run, log_probabilities, first)
-            steps = found.double().cpu().numpy()
+            # Doubled on the CPU: MPS has no such numbers.
+            steps = found.cpu().double().numpy()
             for run, row in zip(runs, steps, strict=True):
                 values, missing = self._partial.pop(
                     run.prompt, (np.empty(len(labels.steps)), len(labels.runs))
