@@ -20,6 +20,7 @@ from allport.administration import (
     read_run,
 )
 from allport.administration.bank_calibration import asking_of, item_shares
+from allport.administration.templates import templates_for
 from allport.errors import ResponsesError, RunError, UsageError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question
@@ -222,6 +223,12 @@ def test_what_cannot_be_asked_adaptively_is_refused() -> None:
         Design(templates=("advice-bare",)),
     )
     refused("calibrated with orders", Design(templates=("advice-after",), orders=("0132",)))
+    shipped = templates_for(BANK)
+    other = dataclasses.replace(shipped["advice-after"], option="{label}) {option}")
+    refused(
+        "templates advice-after say something else than when items were calibrated",
+        templates={**shipped, "advice-after": other},
+    )
     assert not respondent.asked
 
 
@@ -235,6 +242,35 @@ def test_calibrations_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert known.items == trait.items
         assert np.array_equal(known.parameters.discriminations, trait.parameters.discriminations)
         assert np.array_equal(known.parameters.difficulties, trait.parameters.difficulties)
+
+
+def test_how_items_are_asked_is_what_their_answers_hang_on() -> None:
+    # "standard" is a square on situations, but for a reading that shows no list.
+    assert asking_of(DESIGN, BANK)["orders"] == ["0132", "1203", "2310", "3021"]
+    silent = Design(templates=("advice-open",), reading="likelihood")
+    assert asking_of(silent, BANK)["orders"] == ["forward"]
+    neutral = dataclasses.replace(silent, pmi=True)
+    assert asking_of(neutral, BANK) == {**asking_of(silent, BANK), "pmi": True}
+    assert asking_of(dataclasses.replace(DESIGN, personas=("a", "b")), BANK) == asking_of(
+        DESIGN, BANK
+    )
+    of_likelihoods = dataclasses.replace(CALIBRATION, asking=asking_of(silent, BANK))
+    with pytest.raises(UsageError, match="calibrated with pmi False and are to be asked with True"):
+        measure_adaptively(ScriptedRespondent(planted), BANK, of_likelihoods, neutral)
+
+
+@pytest.mark.parametrize("field", ["wording", "pmi"])
+def test_calibrations_that_do_not_say_how_items_were_asked_are_refused(
+    tmp_path: Path, field: str
+) -> None:
+    content = json.loads(CALIBRATION.to_json())
+    del content["asking"][field]
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(content), "utf-8")
+    with pytest.raises(
+        ResponsesError, match=f"does not say with which {field} items were asked; calibrate its"
+    ):
+        read_calibration(path, BANK)
 
 
 def test_calibrations_of_something_else_are_refused(tmp_path: Path) -> None:

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.planted_situations import situation_bank
 
-from allport.administration import Design, Run, compare, measure, read_run
+from allport.administration import Design, Run, compare, measure, profile, read_run
+from allport.administration.situation_profiles import item_sides
 from allport.errors import UsageError
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 from allport.personas import TraitLevels
+from allport.psychometrics import mean_interval
 
 
 def shares(literal: float) -> list[float]:
@@ -48,8 +51,44 @@ def test_a_run_does_not_differ_from_itself(likert: Inventory) -> None:
     run = run_at(likert, 3.3, "same")
     found = compare(run, run)
     assert [row.difference.value for row in found.traits] == [0, 0]
+    assert all(math.isnan(row.standard_error) for row in found.traits)
     assert found.agreement.value == 1
     assert found.unmatched_first == found.unmatched_second == 0
+
+
+def test_runs_score_as_their_profiles_do_and_statements_are_drawn_whole() -> None:
+    bank = situation_bank({"A": 8}, situations=5)
+    content = np.random.default_rng(5).normal(0, 1.3, (8, 4))
+
+    def run(shift: float) -> Run:
+        def script(question: Question) -> list[float]:
+            statement = (question.item - 1) // 5
+            labels = np.array(["ABCD".index(label) for label in question.labels])
+            odds = np.exp(content[statement] * (1 + shift) - 0.8 * labels)
+            return [float(share) for share in odds / odds.sum()]
+
+        design = Design(templates=("advice-after",))
+        return measure(ScriptedRespondent(script, f"at {shift}"), bank, design, progress=None)
+
+    before, after = run(0.0), run(0.5)
+    (row,) = compare(before, after).traits
+    scores = []
+    for found, asked in ((row.first, before), (row.second, after)):
+        (own,) = profile(asked.responses, bank, resamples=0).traits
+        assert found == pytest.approx(own.score.value)
+        plain = asked.responses["expected_keyed"].mean()
+        assert isinstance(plain, float)
+        assert abs(plain - own.score.value) > 1e-3
+        scores.append(item_sides(asked.responses, bank).mass)
+    changes = scores[1] - scores[0]
+    by_hand = mean_interval(changes, clusters=np.repeat(np.arange(8), 5))
+    assert row.difference == pytest.approx(by_hand)
+    by_statement = changes.reshape(8, 5).mean(axis=1)
+    assert row.standard_error == pytest.approx(by_statement.std(ddof=1) / math.sqrt(8))
+    same = before.responses["choice"] == after.responses["choice"]
+    by_item = same.to_numpy().reshape(4, 40).mean(axis=0)
+    agreed = mean_interval(by_item, clusters=np.repeat(np.arange(8), 5))
+    assert compare(before, after).agreement == pytest.approx(agreed)
 
 
 def test_only_shared_conditions_count_and_the_rest_is_told(likert: Inventory) -> None:

@@ -51,6 +51,7 @@ def test_a_fraction_that_would_drop_a_level_is_refused(likert: Inventory) -> Non
         ({"templates": "letters"}, "templates is a single text"),
         ({"templates": ("letters", "letters")}, "'letters' twice"),
         ({"repeats": 0}, "repeats is 0"),
+        ({"seed": -1}, "seed is -1; it must be 0 or above"),
         ({"reading": "telepathy"}, "'telepathy' is none of distribution, generation"),
         ({"fraction": 0.0}, "fraction is 0"),
         ({"fraction": 1.5}, "fraction is 1.5"),

@@ -88,6 +88,12 @@ def test_a_share_of_the_items_is_asked_in_every_order(bank: Inventory) -> None:
     assert prior_items(bank, Design()) == set(bank.numbers)
 
 
+def test_a_share_is_rounded_up_from_what_it_is_and_not_from_its_floating_point() -> None:
+    hundred = situation_bank({"A": 100})
+    for share, items in ((0.07, 7), (0.55, 55), (0.071, 8), (1e-6, 1)):
+        assert len(prior_items(hundred, Design(label_prior=share))) == items
+
+
 def test_the_prior_is_the_one_planted(bank: Inventory) -> None:
     design = Design(templates=("advice-after",), label_prior=0.5)
     answers = list(ScriptedRespondent(answering(BIAS)).answer(plan(bank, design)))

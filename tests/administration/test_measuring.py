@@ -130,6 +130,10 @@ def test_the_record_repeats_the_run(likert: Inventory, tmp_path: Path) -> None:
         ),
         ({"name": "bob"}, 'name was "ann" and is now "bob"'),
         ({"design": Design(seed=1)}, "design.seed was 0 and is now 1"),
+        (
+            {"design": Design(reading="generation")},
+            'design.reading was "distribution" and is now "generation"',
+        ),
         ({"renamed": "Very Wrong"}, "inventory.hash was"),
     ],
 )

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
+from tests.planted_situations import situation_bank
 
 from allport.administration import Design, Profile, measure, profile
+from allport.administration.responses import answers, option_places, option_probabilities
 from allport.errors import ResponsesError, UsageError
 from allport.inventories import load_inventory
 from allport.inventories.inventory import Inventory
 from allport.models.respondent import Question, Response
 from allport.models.scripted import Script, ScriptedRespondent
+from allport.psychometrics import flips, position_effect
 
 LETTERS = "ABCDE"
 
@@ -113,6 +117,21 @@ def test_flips_as_frequent_as_chance_are_said_to_be(likert: Inventory) -> None:
     found = measured(likert, lambda question: shown_at(question).index(question.item % 5))
     assert found.flips["order"].corrected.value >= 1
     assert any("as many as chance alone would" in line for line in found.cautions)
+
+
+def test_half_as_many_flips_as_chance_are_said(likert: Inventory) -> None:
+    def script(question: Question) -> int:
+        # Ten items of sixteen go by the place shown, the others by what they say.
+        own = question.item % 5
+        return shown_at(question).index(own) if question.item <= 10 else own
+
+    found = measured(likert, script)
+    order = found.flips["order"]
+    assert 0.5 <= order.corrected.value < 1
+    said = f"Another option order changes {order.raw.value:.0%} of the choices, "
+    said += f"{order.corrected.value:.0%} of what chance alone would change"
+    assert any(line.startswith(said) for line in found.cautions)
+    assert not any("question template changes" in line for line in found.cautions)
 
 
 def test_no_caution_where_everything_holds(likert: Inventory) -> None:
@@ -241,6 +260,89 @@ def test_one_answer_to_everything_is_said(likert: Inventory) -> None:
     found = measured(likert, lambda question: 2)
     assert [row.score.value for row in found.traits] == [3.0, 3.0]
     assert any(line.startswith("Every question got the same answer") for line in found.cautions)
+
+
+def test_items_that_score_alike_tell_nothing_of_the_error() -> None:
+    inventory = load_inventory("ipip-neo-120")
+
+    def extreme(question: Question) -> int:
+        return 4 if inventory.item(question.item).key == 1 else 0
+
+    found = measured(inventory, extreme, Design(templates=("letters",)), norm="men-21-40")
+    for row in found.rows:
+        assert row.score.value == 5
+        assert row.score.reason == row.raw.reason
+        assert row.score.reason.startswith("no interval: every item has the same score")
+        assert row.norm is not None
+        assert math.isfinite(row.norm.t)
+        limits = [row.score.low, row.score.high, row.raw.low, row.raw.high, row.standard_error]
+        norms = [row.norm.t_low, row.norm.t_high, row.norm.percentile_low, row.norm.percentile_high]
+        assert np.isnan([*limits, *norms]).all()
+    assert found.to_frame()["score_low"].null_count() == len(found.rows)
+
+
+def test_items_of_one_statement_are_one_unit_in_every_interval() -> None:
+    bank = situation_bank({"A": 8}, situations=5)
+    statements = np.repeat(np.arange(8), 5)
+    content = np.random.default_rng(4).normal(0, 1.5, (8, 4))
+
+    def script(question: Question) -> list[float]:
+        """Answers hang on the statement only, and so does the liking for the label A."""
+        statement = (question.item - 1) // 5
+        liking = 1.5 * (statement % 2) * np.array([label == "A" for label in question.labels])
+        odds = np.exp(content[statement] + liking)
+        return [float(share) for share in odds / odds.sum()]
+
+    design = Design(templates=("advice-after",))
+    run = measure(ScriptedRespondent(script), bank, design, progress=None)
+    found = profile(run.responses, bank, resamples=200)
+    (row,) = found.traits
+    shares = np.exp(content) / np.exp(content).sum(axis=1, keepdims=True)
+    high = shares[:, :2].sum(axis=1)
+    assert row.score.value == pytest.approx(high.mean())
+    assert row.standard_error == pytest.approx(high.std(ddof=1) / math.sqrt(8))
+    width = stats.t.ppf(0.975, 7) * row.standard_error
+    assert row.score.high - row.score.value == pytest.approx(width)
+    assert row.sides is not None
+    logits = np.log(high / (1 - high))
+    error = logits.std(ddof=1) / math.sqrt(8)
+    half = (row.sides.logit.high - row.sides.logit.low) / 2
+    assert half == pytest.approx(stats.t.ppf(0.975, 7) * error)
+    settings: dict[str, Any] = {"clusters": statements, "resamples": 200}
+    choices = answers(run.responses, bank, "choice").values
+    by_hand = flips(choices, 4, **settings)
+    assert found.flips["order"].raw == pytest.approx(by_hand.raw)
+    assert row.order_flips.corrected == pytest.approx(by_hand.corrected)
+    place = position_effect(
+        option_probabilities(run.responses, bank), option_places(run.responses, bank), **settings
+    )
+    assert found.position.displacement == pytest.approx(place.displacement)
+    alone = flips(choices, 4, resamples=200)
+    assert found.flips["order"].raw.high - found.flips["order"].raw.low > 1.5 * (
+        alone.raw.high - alone.raw.low
+    )
+
+
+def test_acquiescence_is_drawn_by_cluster(likert: Inventory) -> None:
+    # Both keys in every cluster, and what is agreed to hangs on the cluster alone.
+    grouped = [
+        item.model_copy(update={"cluster": f"cluster {place % 4}"})
+        for place, item in enumerate(sorted(likert.items, key=lambda item: item.number % 8))
+    ]
+    clustered = likert.model_copy(
+        update={"items": tuple(sorted(grouped, key=lambda item: item.number))}
+    )
+    level = {f"cluster {place}": 2 + 0.6 * place for place in range(4)}
+
+    def script(question: Question) -> list[float]:
+        return with_mean(level[str(clustered.item(question.item).cluster)])
+
+    one, other = (measured(inventory, script).styles for inventory in (likert, clustered))
+    assert one is not None
+    assert other is not None
+    assert other.acquiescence.value == pytest.approx(one.acquiescence.value)
+    wide = other.acquiescence.high - other.acquiescence.low
+    assert wide > 1.2 * (one.acquiescence.high - one.acquiescence.low)
 
 
 def test_norms_go_with_the_raw_sum() -> None:

@@ -129,6 +129,23 @@ def test_a_file_that_is_no_parquet_is_refused(likert: Inventory, tmp_path: Path)
             "literal and keyed may be exchanged",
         ),
         (lambda f: f.with_columns(choice=None), "a value without a choice"),
+        (lambda f: f.with_columns(facet=None), "item 1 is stored with facet none, but .* in E2"),
+        (lambda f: f.with_columns(facet=pl.lit("N1")), "with facet N1, but likert has it in E2"),
+        (
+            lambda f: f.with_columns(
+                expected_literal=pl.col("expected_keyed"), expected_keyed=pl.col("expected_literal")
+            ),
+            "expected_literal and expected_keyed may be exchanged",
+        ),
+        (
+            lambda f: f.with_columns(expected_keyed=pl.col("expected_keyed") + 1e-6),
+            "the mean values stored with item 1 are not those of its probabilities",
+        ),
+        (lambda f: f.with_columns(expected_literal=None), "mean values stored with item 1 are not"),
+        (
+            lambda f: f.with_columns(pl.col("expected_literal", "expected_keyed").fill_null(3)),
+            "mean values stored with item 2 are not",
+        ),
         (lambda f: f.with_columns(probabilities=[0.5, 0.5]), "2 probabilities for 5 options"),
         (lambda f: f.with_columns(template=None), "'template' has empty cells"),
     ],

@@ -49,7 +49,8 @@ def test_golden_scores_of_johnsons_program() -> None:
 def test_everybody_is_set_against_their_own_group() -> None:
     inventory = load_inventory("ipip-neo-120")
     answers = np.full((4, 120), 3)
-    sample = people(inventory, answers, sex=["male", "F", "female", None], age=[30, 70, 18, 30])
+    # Capitals and numbers of the two sexes are understood as readers of corpora understand them.
+    sample = people(inventory, answers, Gender=["1", "woman", "F", "other"], Age=[30, 70, 18, 30])
     found = score(sample)
     groups = found.scores.filter(code="E")["norm_group"].to_list()
     assert groups == ["men-21-40", "women-over-60", "women-under-21", None]
@@ -67,8 +68,8 @@ def test_everybody_is_set_against_their_own_group() -> None:
 def test_errors_come_from_the_sample_where_it_is_large_enough(likert: Inventory) -> None:
     keyed = correlated(likert, 400)
     found = score(people(likert, keyed))
-    assert found.error_from == "sample"
     for row in found.reliability.iter_rows(named=True):
+        assert row["error_from"] == "sample"
         columns = likert.columns(row["code"])
         alpha = cronbach_alpha(keyed[:, columns]).raw
         sums = keyed[:, columns].sum(axis=1)
@@ -82,12 +83,26 @@ def test_errors_come_from_the_sample_where_it_is_large_enough(likert: Inventory)
 def test_errors_of_a_few_people_come_from_their_own_answers(likert: Inventory) -> None:
     keyed = correlated(likert, 5)
     found = score(people(likert, keyed))
-    assert found.error_from == "items"
+    assert set(found.reliability["error_from"]) == {"items"}
     columns = likert.columns("E")
     expected = 8 * keyed[:, columns].std(axis=1, ddof=1) / math.sqrt(8)
     assert found.scores.filter(code="E")["standard_error"].to_list() == pytest.approx(
         expected.tolist()
     )
+
+
+def test_an_alpha_of_three_people_gives_nobodys_error(likert: Inventory) -> None:
+    keyed = correlated(likert, 40)
+    columns = likert.columns("E")
+    keyed[3:, columns[0]] = np.nan
+    found = score(people(likert, keyed))
+    rows = {row["code"]: row for row in found.reliability.iter_rows(named=True)}
+    assert (rows["E"]["people"], rows["E"]["alpha_people"]) == (40, 3)
+    assert (rows["E"]["error_from"], rows["N"]["error_from"]) == ("items", "sample")
+    errors = {code: found.scores.filter(code=code)["standard_error"].to_list() for code in "EN"}
+    own = 8 * keyed[:3, columns].std(axis=1, ddof=1) / math.sqrt(8)
+    assert errors["E"][:3] == pytest.approx(own.tolist())
+    assert set(errors["N"]) == {rows["N"]["sem"]}
 
 
 def test_missing_answers_are_counted_and_prorated_or_left_out(likert: Inventory) -> None:
@@ -121,11 +136,25 @@ def test_a_wide_table_has_a_row_a_person(likert: Inventory) -> None:
     assert wide["E"].to_list() == pytest.approx(keyed[:, likert.columns("E")].mean(axis=1).tolist())
 
 
-def test_an_age_that_is_none_is_refused() -> None:
+def test_ages_that_are_none_are_missing_and_counted() -> None:
     inventory = load_inventory("ipip-neo-120")
-    sample = people(inventory, np.full((1, 120), 3), sex=["male"], age=["young"])
-    with pytest.raises(ResponsesError, match="person p0: 'young' is no age"):
-        score(sample)
+    ages = ["young", "230", "NA", "30"]
+    sample = people(inventory, np.full((4, 120), 3), sex=["male"] * 4, age=ages)
+    counted = "Taken as missing: 2 of 4 ages, which are not from 1 to 120 years."
+    found = score(sample)
+    assert found.scores.filter(code="E")["norm_group"].to_list() == [*[None] * 3, "men-21-40"]
+    assert (found.notes[0], found.notes[1][:30]) == (counted, "3 of 4 people have no norm sco")
+    given = score(sample, age=50)
+    groups = [*["men-41-60"] * 3, "men-21-40"]
+    assert given.scores.filter(code="E")["norm_group"].to_list() == groups
+    assert given.notes == (counted,)
+
+
+def test_the_sex_given_is_of_whom_the_file_does_not_tell_it() -> None:
+    inventory = load_inventory("ipip-neo-120")
+    sample = people(inventory, np.full((3, 120), 3), sex=["NA", "other", "F"])
+    groups = score(sample, sex="male", age=30).scores.filter(code="E")["norm_group"].to_list()
+    assert groups == ["men-21-40", None, "women-21-40"]
 
 
 def test_reliability_of_three_hundred_people(shared: Path) -> None:

@@ -41,6 +41,20 @@ def test_items_are_scored_by_persona_over_all_conditions() -> None:
     assert plain.mass[1] == pytest.approx(0.6)
     assert math.isnan(plain.mass[2])
     np.testing.assert_array_equal(scores["high"].argmax, [0, 0, 0])
+    assert [list(found.orders_answered) for found in scores.values()] == [[4, 4, 0], [4, 4, 4]]
+
+
+def test_answers_of_zeros_and_ones_are_averaged_as_they_are() -> None:
+    bank = few()
+    run = measure(
+        ScriptedRespondent(lambda question: 2 if question.condition.order == "0132" else 0),
+        bank,
+        Design(templates=("advice-after",)),
+        progress=None,
+    )
+    scores = situation_scores(run.responses, bank)[""]
+    assert scores.mass.tolist() == [0.75] * 3
+    assert scores.logit == pytest.approx([math.log(3)] * 3)
 
 
 def test_a_response_scale_has_no_sides() -> None:

@@ -115,7 +115,7 @@ def test_a_hostile_option_goes_through_unharmed(likert: Inventory) -> None:
 
 @given(st.text(min_size=1).map(str.strip).filter(bool))
 def test_filling_in_takes_one_pass_whatever_the_item_says(text: str) -> None:
-    template = Template("mine", "<{options}|{statement}>", labels="digits", option="{option}")
+    template = Template("mine", "<{options}|{statement}>", labels="words", option="{option}")
     item = Item(number=1, text=text, trait="T")
     inventory = Inventory.model_validate(
         {
@@ -185,6 +185,10 @@ def test_templates_of_ones_own_are_read_from_a_file(tmp_path: Path, likert: Inve
         (
             '[a]\ntext = "{statement} {options}"\nlabels = "letters"\noption = "{label}"\n',
             r"must hold \{option\} exactly once in its option line",
+        ),
+        (
+            '[a]\ntext = "{statement} {options}"\nlabels = "letters"\noption = "- {option}"\n',
+            r"must hold \{label\} exactly once in its option line",
         ),
         (
             '[a]\ntext = "{statement} {options}"\nlabels = "roman"\n',

@@ -65,6 +65,18 @@ def test_no_cell_of_a_table_can_act_as_a_formula(mini_run: Run, tmp_path: Path) 
     assert cells == {"'=HYPERLINK(1)"}
 
 
+def test_no_head_of_a_column_can_act_as_a_formula(mini_run: Run, tmp_path: Path) -> None:
+    import dataclasses
+
+    content = run_content(mini_run)
+    first = content.conditions[0]
+    evil = dataclasses.replace(first, scores={**first.scores, "=HYPERLINK(1)": 3.0})
+    write_report(dataclasses.replace(content, conditions=(evil,)), tmp_path)
+    (row,) = table(tmp_path / "tables/conditions.csv")
+    assert row["'=HYPERLINK(1)"] == "3.0"
+    assert "=HYPERLINK(1)" not in row
+
+
 def test_a_run_in_memory_needs_a_folder(mini_run: Run) -> None:
     with pytest.raises(RunError, match="say where"):
         report(mini_run)

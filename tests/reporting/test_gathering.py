@@ -11,6 +11,7 @@ import pytest
 from allport.administration import Design, Run, measure, profile
 from allport.errors import ResponsesError, UsageError
 from allport.inventories import load_inventory
+from allport.models.respondent import Question
 from allport.personas import TraitLevels
 from allport.psychometrics.estimate import Estimate
 from allport.reporting import ReportContent, run_content
@@ -91,6 +92,32 @@ def test_each_persona_is_a_subject() -> None:
     facts = {fact.name: fact.value for fact in content.facts}
     assert "2 personas (bold, shy)" in facts["Design"]
     assert "outgoing" in facts["Persona bold"]
+
+
+def test_personas_whose_names_are_alike_once_cut_keep_conditions_of_their_own() -> None:
+    inventory = load_inventory("mini-ipip-20")
+    names = tuple("p" * 80 + end for end in ("loud", "calm"))
+    personas = [TraitLevels({"E": 0.9}, names[0]), TraitLevels({"E": -0.9}, names[1])]
+    from allport.models.scripted import ScriptedRespondent
+
+    def agree(question: Question) -> int:
+        loud = question.condition.persona == names[0]
+        return 4 if loud == (inventory.item(question.item).key == 1) else 0
+
+    respondent = ScriptedRespondent(agree, "m")
+    design = Design(personas=names, templates=("letters",))
+    content = gather(measure(respondent, inventory, design, personas=personas, progress=None))
+    first, second = (subject.name for subject in content.subjects)
+    assert second == f"{first} (2)"
+    scores = {
+        name: {row.scores["E"] for row in content.conditions if row.subject == name}
+        for name in (first, second)
+    }
+    assert scores == {
+        subject.name: {row.score.value for row in subject.traits if row.code == "E"}
+        for subject in content.subjects
+    }
+    assert scores[first] != scores[second]
 
 
 def test_unfinished_run_says_how_much_is_left(neo_run: Run) -> None:

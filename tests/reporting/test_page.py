@@ -9,6 +9,7 @@ import pytest
 from allport.administration import Run
 from allport.personas import Person
 from allport.reporting import ReportContent, person_subject, render_page, run_content
+from allport.reporting.wording import sensitivity_sentence
 
 VOID = {"meta", "link", "img", "br", "hr", "input", "path", "line", "rect"}
 
@@ -171,7 +172,15 @@ def test_sound_measurement_says_so(content: ReportContent) -> None:
     drawn = dict.fromkeys(("profile", "facets"), "<svg></svg>")
     sound = Page(render_page(dataclasses.replace(content, cautions=()), drawn))
     assert "No warning sign was found" in sound.text
+    # How much the way of asking mattered is said in figures, and judged by whoever reads it.
+    assert f"within traits.{sensitivity_sentence(content)}" in sound.text
+    assert "much the same" not in sound.text
     assert "Before you rely on this" not in sound.text
+
+
+def test_intervals_are_over_other_items(page: Page) -> None:
+    assert "measured again with other items of the same kind" in page.text
+    assert "were repeated" not in page.text
 
 
 def test_without_norms_scores_stand_on_the_response_scale(mini_run: Run) -> None:

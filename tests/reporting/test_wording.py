@@ -3,8 +3,6 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import pytest
-
 from allport.administration import Design, Run, measure
 from allport.inventories import load_inventory
 from allport.models.scripted import ScriptedRespondent
@@ -14,7 +12,6 @@ from allport.reporting.wording import (
     adjectives,
     counted,
     lead,
-    level,
     listed,
     long_date,
     sensitivity_sentence,
@@ -26,13 +23,6 @@ def flat_run(inventory_name: str, **design: Any) -> Run:
     inventory = load_inventory(inventory_name)
     respondent = ScriptedRespondent(lambda question: 2, "flat")
     return measure(respondent, inventory, Design(**design), progress=None)
-
-
-@pytest.mark.parametrize(
-    ("t", "word"), [(44.9, "low"), (45, "average"), (55, "average"), (55.1, "high")]
-)
-def test_levels(t: float, word: str) -> None:
-    assert level(t) == word
 
 
 def test_lists_and_counts() -> None:

@@ -151,13 +151,13 @@ def measure_adaptively(
 
     Raises:
         UsageError: The calibration is of another inventory or way of asking or has no trait, the
-            design chooses
-            items or conditions, or an error or a number is not above zero.
+            design chooses items or conditions, or an error or a number is not above zero.
         ModelError, RunError: See `measure`.
     """
     design = Design(templates=standard_templates(inventory)) if design is None else design
     _check(inventory, calibration, design, standard_error, score_error, most_items, among)
     record, questions = plan_run(respondent, inventory, design, personas, templates)
+    _check_asking(calibration, asking_of(design, inventory, templates))
     rule: dict[str, Any] = {
         "calibration": calibration.content_hash,
         "standard_error": standard_error,
@@ -321,14 +321,22 @@ def _check(
             "An adaptive test chooses items itself and asks each under every condition; leave the "
             "limit of items, the fraction of conditions and the label prior out."
         )
-    asking = asking_of(design, inventory)
+
+
+def _check_asking(calibration: BankCalibration, asking: Mapping[str, Any]) -> None:
     for name, value in asking.items():
         known = calibration.asking.get(name)
-        if value != known:
+        if value == known:
+            continue
+        if name == "wording":
             raise UsageError(
-                f"Items were calibrated with {name} {_said(known)} and are to be asked with "
-                f"{_said(value)}; ask as they were calibrated, or calibrate anew."
+                f"The templates {_said(asking['templates'])} say something else than when items "
+                "were calibrated with them; ask with the same ones, or calibrate anew."
             )
+        raise UsageError(
+            f"Items were calibrated with {name} {_said(known)} and are to be asked with "
+            f"{_said(value)}; ask as they were calibrated, or calibrate anew."
+        )
 
 
 def _said(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     import polars as pl
 
     from allport.administration.design import Design
+    from allport.administration.templates import Template
 
 __all__ = ["BankCalibration", "CalibratedTrait", "asking_of", "item_shares", "read_calibration"]
 
 _FORMAT = "allport-calibration-1"
+_ASKING = ("templates", "wording", "orders", "forms", "reading", "pmi", "repeats")
+"""What a calibration must say of how items were asked; see `asking_of`."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,8 @@ def read_calibration(path: Path | str, inventory: Inventory) -> BankCalibration:
 
     Raises:
         UsageError: There is no such file, or it is of another inventory.
-        ResponsesError: The file cannot be read as a calibration.
+        ResponsesError: The file cannot be read as a calibration, or does not say how items were
+            asked.
     """
     path = Path(path)
     try:
@@ -148,6 +152,11 @@ def read_calibration(path: Path | str, inventory: Inventory) -> BankCalibration:
             f"{path} cannot be read as a calibration of items ({reason})."
         ) from None
     found.require(inventory)
+    if unsaid := [name for name in _ASKING if name not in found.asking]:
+        raise ResponsesError(
+            f"{path} does not say with which {unsaid[0]} items were asked; "
+            f"{_advice(inventory, str(path))}"
+        )
     for trait in inventory.traits:
         own = tuple(inventory.numbers[i] for i in inventory.columns(trait.code))
         if not own or (trait.code in found.left_out and trait.code not in found.traits):
@@ -160,15 +169,31 @@ def read_calibration(path: Path | str, inventory: Inventory) -> BankCalibration:
     return found
 
 
-def asking_of(design: Design, inventory: Inventory) -> dict[str, Any]:
-    """What of a design the answers to an item hang on: all but who is asked for and which items."""
-    from allport.administration.orders import option_orders
+def asking_of(
+    design: Design, inventory: Inventory, templates: Mapping[str, Template] | None = None
+) -> dict[str, Any]:
+    """What of a design the answers to an item hang on: all but who is asked for and which items.
 
+    Args:
+        design: The conditions.
+        inventory: What is asked under them.
+        templates: Question templates by name, those of the design among them; the shipped ones by
+            default.
+
+    Raises:
+        UsageError: The design does not fit the inventory.
+    """
+    from allport.administration.templates import templates_for
+
+    known = templates_for(inventory) if templates is None else templates
+    wording = {name: asdict(known[name]) for name in design.templates}
     return {
         "templates": sorted(design.templates),
-        "orders": sorted(option_orders(design.orders, inventory)),
+        "wording": sha256_of(json.dumps(wording, sort_keys=True)),
+        "orders": sorted({condition.order for condition in design.conditions(inventory)}),
         "forms": sorted(design.forms),
         "reading": design.reading,
+        "pmi": design.pmi,
         "repeats": design.repeats,
     }
 

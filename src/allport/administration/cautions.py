@@ -15,6 +15,8 @@ LOWEST_LABEL_MASS = 0.8
 LOWEST_ALPHA = 0.6
 HIGHEST_UNUSABLE = 0.05
 """Share of questions without a choice above which scores rest on a selection of items."""
+NOTABLE_FLIPS = 0.5
+"""Flips over those that chance would make, from which single answers say little."""
 NOTABLE_DISPLACEMENT = 0.1
 """A tenth of the way from choosing by content to always choosing the first or the last shown."""
 
@@ -122,6 +124,12 @@ def _flips(profile: Profile) -> Iterable[str]:
                 "alone would: single answers mean nothing."
             )
             continue
+        if found is not None and found.corrected.value >= NOTABLE_FLIPS:
+            yield (
+                f"Another {what} changes {found.raw.value:.0%} of the choices, "
+                f"{found.corrected.value:.0%} of what chance alone would change: single answers "
+                "say little."
+            )
         rows = [
             row
             for row in profile.traits

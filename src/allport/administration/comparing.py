@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from allport.administration.item_means import error_of_mean, item_clusters
 from allport.administration.run import Run
+from allport.administration.situation_profiles import has_sides, item_sides
 from allport.errors import UsageError
 from allport.inventories.inventory import Inventory
 from allport.psychometrics.estimate import Estimate, undefined
@@ -29,12 +32,12 @@ class Difference(NamedTuple):
     """Code of the trait that a facet belongs to; a trait's own code."""
     kind: Literal["trait", "facet"]
     first: float
-    """Score of the first run on the matched questions, in the units of the response scale."""
+    """Score of the first run on the matched questions, in the units of `ProfileRow.score`."""
     second: float
     difference: Estimate
-    """Second less first, with a bootstrap interval over items."""
+    """Second less first, with a bootstrap interval over items, or clusters of items."""
     standard_error: float
-    """Of the difference, over items."""
+    """Of the difference, over items or their clusters; NaN where it cannot be told."""
     items: int
     """Items that both runs answered under a shared condition."""
     cells: int
@@ -56,7 +59,8 @@ class Comparison:
     """Responses of the first run without a usable partner."""
     unmatched_second: int
     agreement: Estimate
-    """Share of pairs in which both chose the same option, with a bootstrap interval over items."""
+    """Share of pairs in which both chose the same option, with a bootstrap interval over items, or
+    clusters of items."""
 
     def to_frame(self) -> pl.DataFrame:
         """The differences as a frame, one row a trait or facet; null where there is no figure."""
@@ -84,9 +88,11 @@ def compare(
     """Differences of two runs on the questions that both answered.
 
     Responses are paired where item, template, option order, form and repeat are the same, and
-    persona too, unless each run has a single one. The difference on a trait is the mean over items
-    of each item's mean difference over its pairs; the interval resamples items, so that pairs of
-    one item are drawn together (BCa). Answers are mean values under their distributions.
+    persona too, unless each run has a single one. Each run scores an item over its pairs as
+    `profile` does over all its conditions, and the difference on a trait is the mean over items of
+    the differences of these scores. The interval resamples items, or the clusters that they belong
+    to, so that pairs of one item are drawn together (BCa). Answers are mean values under their
+    distributions.
 
     Args:
         first: A run.
@@ -115,6 +121,7 @@ def compare(
             f"The runs of {first.record.respondent} and {second.record.respondent} share no usable "
             "answer to one question under one condition; measure both with the same design."
         )
+    inventory = first.inventory
     by_item = pairs.group_by("item", maintain_order=True).agg(
         pl.col("trait").first(),
         pl.col("facet").first(),
@@ -123,20 +130,33 @@ def compare(
         same=(pl.col("choice") == pl.col("choice_second")).mean(),
         cells=pl.len(),
     )
+    place = {number: index for index, number in enumerate(inventory.numbers)}
+    if has_sides(inventory):
+        columns = [place[number] for number in by_item["item"]]
+        by_item = by_item.with_columns(
+            pl.Series(
+                name, item_sides(run.join(pairs, on=cell, how="semi"), inventory).mass[columns]
+            )
+            for name, run in (("first", one), ("second", other))
+        )
+    clusters = item_clusters(inventory)
+    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+
+    def clusters_of(rows: pl.DataFrame) -> NDArray[np.intp] | None:
+        return None if clusters is None else clusters[[place[number] for number in rows["item"]]]
 
     def difference(
         code: str, name: str, trait: str, kind: Literal["trait", "facet"]
     ) -> Difference | None:
-        if not len(first.inventory.columns(code)):
+        if not len(inventory.columns(code)):
             return None
         rows = by_item.filter(pl.col(kind) == code)
         changes = (rows["second"] - rows["first"]).to_numpy()
         estimate = undefined("the runs share no answered item of it")
         error = math.nan
         if rows.height:
-            estimate = mean_interval(changes, confidence=confidence, resamples=resamples, seed=seed)
-        if rows.height > 1:
-            error = float(changes.std(ddof=1)) / math.sqrt(rows.height)
+            estimate = mean_interval(changes, clusters=clusters_of(rows), **settings)
+            error = error_of_mean(changes, clusters_of(rows))
         return Difference(
             code=code,
             name=name,
@@ -150,9 +170,9 @@ def compare(
             cells=int(rows["cells"].sum()),
         )
 
-    inventory = first.inventory
     traits = [difference(t.code, t.name, t.code, "trait") for t in inventory.traits]
     facets = [difference(f.code, f.name, f.trait, "facet") for f in inventory.facets]
+    chosen = by_item.drop_nulls("same")
     return Comparison(
         first=first.record.respondent,
         second=second.record.respondent,
@@ -163,10 +183,7 @@ def compare(
         unmatched_first=one.height - pairs.height,
         unmatched_second=other.height - pairs.height,
         agreement=mean_interval(
-            by_item["same"].drop_nulls().to_numpy(),
-            confidence=confidence,
-            resamples=resamples,
-            seed=seed,
+            chosen["same"].to_numpy(), clusters=clusters_of(chosen), **settings
         ),
     )
 

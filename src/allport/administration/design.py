@@ -46,7 +46,7 @@ class Design:
     fraction: float = 1.0
     """Share of the conditions to ask, above 0 and up to 1; below 1 they are a balanced fraction."""
     seed: int = 0
-    """Seed of the fraction and of sampled answers."""
+    """Seed of the fraction and of sampled answers, 0 or above."""
     items: tuple[int, ...] = ()
     """Numbers of the items to ask; empty for all."""
     pmi: bool = False
@@ -68,6 +68,8 @@ class Design:
             twice = [level for level in levels if list(levels).count(level) > 1]
             if twice:
                 raise UsageError(f"Design: {factor} has {twice[0]!r} twice; give each once.")
+        if self.seed < 0:
+            raise UsageError(f"Design: seed is {self.seed}; it must be 0 or above.")
         if self.repeats < 1:
             raise UsageError(f"Design: repeats is {self.repeats}; ask at least once.")
         if self.reading not in get_args(Reading):
@@ -78,7 +80,6 @@ class Design:
             raise UsageError(
                 f"Design: fraction is {self.fraction:g}; it must be above 0 and up to 1."
             )
-
         if self.pmi and self.reading != "likelihood":
             raise UsageError(
                 "Design: pmi corrects likelihoods; it goes with the reading likelihood alone."

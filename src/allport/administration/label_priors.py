@@ -57,7 +57,8 @@ def prior_items(inventory: Inventory, design: Design) -> frozenset[int]:
     asked = np.array(design.items or inventory.numbers)
     if not design.label_prior:
         return frozenset(asked.tolist())
-    count = math.ceil(design.label_prior * len(asked))
+    # Less a little: .07 of 100 items is 7.000000000000001 in floating point.
+    count = max(1, math.ceil(design.label_prior * len(asked) - 1e-9))
     drawn = np.random.default_rng(design.seed).choice(asked, count, replace=False)
     return frozenset(drawn.tolist())
 

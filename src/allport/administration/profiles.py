@@ -75,7 +75,7 @@ class ProfileRow:
     """Mean keyed answer, in the units of the response scale; of situations the mean probability of
     the high side, 0 to 1."""
     standard_error: float
-    """Of the score, over items."""
+    """Of the score, over items or clusters of items; NaN where it cannot be told."""
     raw: Estimate
     """Sum over the items; NaN unless every item of the scale was answered at least once."""
     norm: NormScore | None

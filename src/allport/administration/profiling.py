@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allport.administration.cautions import cautions_of
+from allport.administration.item_means import item_clusters, mean_of_items
 from allport.administration.profiles import Profile, ProfileRow, Sides, Styles, Usability
 from allport.administration.responses import answers, option_places, option_probabilities
 from allport.administration.situation_profiles import has_sides, item_sides
@@ -28,7 +29,7 @@ from allport.psychometrics.sensitivity import PositionEffect, contrasting_pairs,
 from allport.psychometrics.situational import SituationalScores
 from allport.psychometrics.styles import extreme_responding, midpoint_responding
 
-__all__ = ["mean_over_items", "profile"]
+__all__ = ["profile"]
 
 Floats = NDArray[np.float64]
 _RESAMPLES = 1000
@@ -53,16 +54,18 @@ def profile(
     places add to all options alike cancels; two more scores stand beside it, see `Sides`. Its
     standard error is sd(item means) / sqrt(items), and its interval Student's with items - 1
     degrees of freedom, cut at the ends of the scale. The unit of sampling is thus the item, with
-    all its conditions as one cluster: another draw of items of the same trait would give another
-    score. Conditions are those asked and no sample; what they change is reported as flips and
-    position effect.
+    all its conditions: another draw of items of the same trait would give another score. Items of
+    one cluster, such as situations written from one statement, are one unit together, in every
+    interval; see `error_of_mean`. Where all units score alike, nothing tells the error, and there
+    is no interval. Conditions are those asked and no sample; what they change is reported as flips
+    and position effect.
 
     Alpha is computed over administrations, that is over every condition and persona in the frame,
     also where scores are of one persona. Three are needed. Over the conditions of a single persona
     it tells whether what differs between them differs alike in all items, no more.
 
     Flips compare the options chosen between administrations that differ in one factor alone; their
-    intervals are bootstraps over items.
+    intervals are bootstraps over items, or clusters of items.
 
     Args:
         responses: Of one respondent to this inventory.
@@ -94,6 +97,7 @@ def profile(
         everywhere=everywhere,
         choices=answers(own, inventory, "choice").values,
         sides=item_sides(own, inventory) if scores == "expected" and has_sides(inventory) else None,
+        clusters=item_clusters(inventory),
         confidence=confidence,
         resamples=resamples,
         seed=seed,
@@ -138,9 +142,23 @@ class _Measured:
     choices: Floats
     sides: SituationalScores | None
     """Of each item; None where there are none, or the options chosen are scored."""
+    clusters: NDArray[np.intp] | None
+    """Of each item; None where every item is a unit of its own."""
     confidence: float
     resamples: int
     seed: int
+
+    def clusters_of(self, items: NDArray[np.intp] | NDArray[np.bool_]) -> NDArray[np.intp] | None:
+        """Clusters of some of the items."""
+        return None if self.clusters is None else self.clusters[items]
+
+    def mean(
+        self, means: Floats, columns: NDArray[np.intp], limits: tuple[float, float]
+    ) -> tuple[Estimate, float]:
+        """Mean over the items of a scale with its interval, and its standard error."""
+        return mean_of_items(
+            means, self.clusters_of(columns), confidence=self.confidence, limits=limits
+        )
 
     def levels(self) -> dict[str, Sequence[Hashable]]:
         """What each condition is on each factor."""
@@ -154,6 +172,7 @@ class _Measured:
             self.choices[:, columns],
             options,
             contrasting_pairs(self.levels(), factor),
+            clusters=self.clusters_of(columns),
             confidence=self.confidence,
             resamples=resamples,
             seed=self.seed,
@@ -173,6 +192,7 @@ class _Measured:
         return position_effect(
             option_probabilities(self.responses, self.inventory),
             option_places(self.responses, self.inventory),
+            clusters=self.clusters,
             confidence=self.confidence,
             resamples=self.resamples,
             seed=self.seed,
@@ -209,6 +229,7 @@ class _Measured:
         return weighted_bootstrap(
             balanced,
             values.size,
+            clusters=self.clusters_of(answered),
             confidence=self.confidence,
             resamples=self.resamples,
             seed=self.seed,
@@ -245,7 +266,7 @@ def _row(
     columns = inventory.columns(code)
     sides = measured.sides
     means = _item_means(measured.keyed[:, columns]) if sides is None else sides.mass[columns]
-    score, error = mean_over_items(means, inventory, columns, measured.confidence)
+    score, error = measured.mean(means, columns, _limits(means, inventory, columns))
     asked = np.isin(np.array(inventory.numbers)[columns], own["item"].to_numpy())
     return ProfileRow(
         code=code,
@@ -267,8 +288,8 @@ def _row(
         if sides is None
         else Sides(
             mass=score,
-            argmax=_student(sides.argmax[columns], measured.confidence, 0, 1)[0],
-            logit=_student(sides.logit[columns], measured.confidence, -math.inf, math.inf)[0],
+            argmax=measured.mean(sides.argmax[columns], columns, (0, 1))[0],
+            logit=measured.mean(sides.logit[columns], columns, (-math.inf, math.inf))[0],
         ),
     )
 
@@ -280,31 +301,15 @@ def _item_means(values: Floats) -> Floats:
         return np.asarray(np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0))
 
 
-def mean_over_items(
-    means: Floats, inventory: Inventory, columns: NDArray[np.intp], confidence: float
-) -> tuple[Estimate, float]:
-    answered = columns[~np.isnan(means)]
-    limits = [inventory.option_values(inventory.items[c]) for c in answered]
-    lowest = float(np.mean([values.min() for values in limits])) if limits else math.nan
-    highest = float(np.mean([values.max() for values in limits])) if limits else math.nan
-    return _student(means, confidence, lowest, highest)
-
-
-def _student(
-    means: Floats, confidence: float, lowest: float, highest: float
-) -> tuple[Estimate, float]:
-    """Mean over items, with its interval cut at two limits, and its standard error."""
-    from scipy.special import stdtrit
-
-    known = means[~np.isnan(means)]
-    if known.size == 0:
-        return undefined("no item was answered"), math.nan
-    value = float(known.mean())
-    if known.size == 1:
-        return Estimate(value, reason="no interval from a single item"), math.nan
-    error = float(known.std(ddof=1)) / math.sqrt(known.size)
-    width = float(stdtrit(known.size - 1, (1 + confidence) / 2)) * error
-    return Estimate(value, max(lowest, value - width), min(highest, value + width)), error
+def _limits(means: Floats, inventory: Inventory, columns: NDArray[np.intp]) -> tuple[float, float]:
+    """Lowest and highest mean that the items answered can have."""
+    limits = [inventory.option_values(inventory.items[c]) for c in columns[~np.isnan(means)]]
+    if not limits:
+        return math.nan, math.nan
+    return (
+        float(np.mean([values.min() for values in limits])),
+        float(np.mean([values.max() for values in limits])),
+    )
 
 
 def _raw(score: Estimate, means: Floats, asked: int) -> Estimate:

@@ -70,6 +70,10 @@ CONDITION_COLUMNS: Final = ("template", "order", "form", "persona", "repeat")
 """Columns that together name an administration."""
 
 
+_ROUNDING: Final = 1e-9
+"""Values that are computed and differ by no more are the same."""
+
+
 class Answers(NamedTuple):
     """One value for each item in each administration."""
 
@@ -198,7 +202,8 @@ def validate_responses(responses: pl.DataFrame, inventory: Inventory, where: str
 
     Raises:
         ResponsesError: A column is missing, unknown or of another type; a response is there twice,
-            answers no item of the inventory, or contradicts its key or its options.
+            answers no item of the inventory, or contradicts its trait, facet, key or options; or
+            its values are not those of its choice and probabilities.
     """
     for problem, names in (
         ("has no column", set(SCHEMA) - set(responses.columns)),
@@ -231,39 +236,75 @@ def validate_responses(responses: pl.DataFrame, inventory: Inventory, where: str
 
 
 def _check_values(frame: pl.DataFrame, inventory: Inventory, where: str) -> None:
-    columns = ("item", "trait", "key", "choice", "literal", "keyed", "probabilities")
-    facts = {
-        item.number: (item.trait, item.key, inventory.option_values(item))
-        for item in inventory.items
-    }
-    for number, trait, key, choice, literal, keyed, probabilities in frame.select(
-        columns
-    ).iter_rows():
-        own_trait, own_key, values = facts[number]
-        if (trait, key) != (own_trait, own_key):
-            raise ResponsesError(
-                f"{where}: item {number} is stored as {key:+d}{trait}, but {inventory.name} has it "
-                f"as {own_key:+d}{own_trait}."
-            )
-        if probabilities is not None and len(probabilities) != len(values):
-            raise ResponsesError(
-                f"{where}: item {number} has {len(probabilities)} probabilities for "
-                f"{len(values)} options."
-            )
-        if choice is None:
-            if literal is not None or keyed is not None:
-                raise ResponsesError(f"{where}: item {number} has a value without a choice.")
-            continue
-        if not 0 <= choice < len(values):
-            raise ResponsesError(f"{where}: item {number} has choice {choice}, which is no option.")
-        value = values[choice]
-        if literal != value or keyed != (
-            value if key == 1 else values.min() + values.max() - value
-        ):
-            raise ResponsesError(
-                f"{where}: the values stored with item {number} are not those of its option "
-                f"{choice}; literal and keyed may be exchanged."
-            )
+    """Check every row against its item, and what is computed against what it is computed from."""
+    stated = frame.join(_facts(inventory), on="item", how="left", maintain_order="left")
+    count = pl.col("own_values").list.len()
+    limits = pl.col("own_values").list.min() + pl.col("own_values").list.max()
+
+    def keyed(literal: pl.Expr) -> pl.Expr:
+        return pl.when(pl.col("own_key") == 1).then(literal).otherwise(limits - literal)
+
+    def first(wrong: pl.Expr) -> dict[str, Any] | None:
+        return next(stated.filter(wrong).head(1).iter_rows(named=True), None)
+
+    def differs(column: str, true: pl.Expr) -> pl.Expr:
+        # NaN, which counts as more than any number in Polars, is refused too.
+        off = (pl.col(column) - true).abs() > _ROUNDING
+        return off | (pl.col(column).is_null() != true.is_null())
+
+    trait, key, facet = (pl.col(name) for name in ("trait", "key", "facet"))
+    if row := first((trait != pl.col("own_trait")) | (key != pl.col("own_key"))):
+        raise ResponsesError(
+            f"{where}: item {row['item']} is stored as {row['key']:+d}{row['trait']}, but "
+            f"{inventory.name} has it as {row['own_key']:+d}{row['own_trait']}."
+        )
+    if row := first(facet.ne_missing(pl.col("own_facet"))):
+        raise ResponsesError(
+            f"{where}: item {row['item']} is stored with facet {row['facet'] or 'none'}, but "
+            f"{inventory.name} has it in {row['own_facet'] or 'none'}."
+        )
+    if row := first(pl.col("probabilities").list.len() != count):
+        raise ResponsesError(
+            f"{where}: item {row['item']} has {len(row['probabilities'])} probabilities for "
+            f"{len(row['own_values'])} options."
+        )
+    choice = pl.col("choice")
+    if row := first(choice.is_null() & ~pl.all_horizontal(pl.col("literal", "keyed").is_null())):
+        raise ResponsesError(f"{where}: item {row['item']} has a value without a choice.")
+    if row := first((choice < 0) | (choice >= count)):
+        raise ResponsesError(
+            f"{where}: item {row['item']} has choice {row['choice']}, which is no option."
+        )
+    value = pl.col("own_values").list.get(choice)
+    if row := first(differs("literal", value) | differs("keyed", keyed(value))):
+        raise ResponsesError(
+            f"{where}: the values stored with item {row['item']} are not those of its option "
+            f"{row['choice']}; literal and keyed may be exchanged."
+        )
+    mean = (pl.col("probabilities") * pl.col("own_values")).list.sum()
+    if row := first(differs("expected_literal", mean) | differs("expected_keyed", keyed(mean))):
+        raise ResponsesError(
+            f"{where}: the mean values stored with item {row['item']} are not those of its "
+            "probabilities; expected_literal and expected_keyed may be exchanged."
+        )
+
+
+def _facts(inventory: Inventory) -> pl.DataFrame:
+    """What an inventory says of each of its items, one row an item."""
+    return pl.DataFrame(
+        [
+            (item.number, item.trait, item.facet, item.key, inventory.option_values(item).tolist())
+            for item in inventory.items
+        ],
+        schema={
+            "item": pl.Int64(),
+            "own_trait": pl.String(),
+            "own_facet": pl.String(),
+            "own_key": pl.Int8(),
+            "own_values": pl.List(pl.Float64()),
+        },
+        orient="row",
+    )
 
 
 def read_responses(path: Path | str, inventory: Inventory) -> pl.DataFrame:

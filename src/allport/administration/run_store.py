@@ -200,7 +200,7 @@ class RunStore:
         session = Session(now(), package_versions(), platform.platform())
         agreed = dataclasses.replace(record, started=now(), sessions=(session,))
         # A run that got no answer at all (a model that could not be asked, say) binds nobody.
-        if self.responses():
+        if self._any_response():
             recorded = RunRecord.read(path)
             if differences := recorded.differences(record):
                 raise RunError(
@@ -212,6 +212,14 @@ class RunStore:
             agreed = dataclasses.replace(recorded, sessions=(*recorded.sessions, session))
         self._write_record(agreed)
         return agreed
+
+    def _any_response(self) -> bool:
+        """Whether the folder has a response by any reading: those of another bind it as well."""
+        try:
+            found = self._database.execute("SELECT EXISTS(SELECT 1 FROM responses)").fetchone()
+        except sqlite3.Error as error:
+            self._fail(error)
+        return bool(found[0])
 
     def _write_record(self, record: RunRecord) -> None:
         try:

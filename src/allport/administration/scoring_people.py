@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allport.errors import ResponsesError
 from allport.inventories.inventory import Inventory
 from allport.inventories.norms import (
     NormGroup,
@@ -22,6 +21,7 @@ from allport.inventories.norms import (
     norm_scores,
 )
 from allport.models.human_answers import HumanAnswers
+from allport.models.human_table import about_column, ages_of, is_missing, sexes_of
 from allport.psychometrics.covariance import MissingPairs
 from allport.psychometrics.reliability import scale_alphas, standard_error_of_measurement
 from allport.psychometrics.scoring import MissingAnswers, ScaleScores, raw_sums, scale_scores
@@ -31,15 +31,7 @@ __all__ = ["PeopleScores", "score"]
 Floats = NDArray[np.float64]
 
 _ENOUGH_FOR_SEM = 30
-"""With fewer people the sample's alpha is too unsteady to say how exact one score is."""
-_SEXES: Final[Mapping[str, Sex]] = {
-    "female": "female",
-    "f": "female",
-    "woman": "female",
-    "male": "male",
-    "m": "male",
-    "man": "male",
-}
+"""With fewer people behind it alpha is too unsteady to say how exact one score is."""
 _NORM_COLUMNS: Final = ("t", "t_low", "t_high", "percentile", "percentile_low", "percentile_high")
 
 
@@ -61,10 +53,10 @@ class PeopleScores:
     norm_group; null where there is no figure."""
     reliability: pl.DataFrame
     """One row a scale: code, name, kind, items, people scored, alpha_people, mean and sd of the
-    sum, alpha with alpha_low, alpha_high and alpha_reason, sem, mean_correlation."""
-    error_from: Literal["sample", "items"]
-    """What standard errors come from: the sample's reliability, SD sqrt(1 - alpha), or with fewer
-    than 30 people the spread of each person's own answers over the items of the scale."""
+    sum, alpha with alpha_low, alpha_high and alpha_reason, sem, error_from, mean_correlation.
+    `error_from` tells what standard errors on the scale come from: "sample", its reliability, SD
+    sqrt(1 - alpha); or, where alpha rests on fewer than 30 people, "items", the spread of each
+    person's own answers over the items of the scale."""
     notes: tuple[str, ...]
     """What a reader has to know: what could not be checked, and why norms are missing."""
 
@@ -87,8 +79,9 @@ def score(
     """Score people's answers against human norms, with the reliability of the sample.
 
     T scores and percentiles need a norm group: the one named, else the group of each person by the
-    columns `sex` ("female" or "male") and `age` of the file, else by the sex and age given. Where
-    nothing tells the group there are none, and a note says for how many.
+    columns `sex` (female, F, woman or 2; male, M, man or 1) and `age` of the file, else by the sex
+    and age given. Where nothing tells the group there are none, and a note says for how many. Ages
+    that are none from 1 to 120 years are missing, which a note says too.
 
     Args:
         people: Whose answers; see `allport.models.read_human_answers`.
@@ -116,12 +109,10 @@ def score(
     means = scale_scores(keyed, scales, missing=missing)
     sums = raw_sums(keyed, scales, missing=missing)
     reliability = _reliability(named, keyed, scales, sums, pairs, confidence)
-    enough = len(people.ids) >= _ENOUGH_FOR_SEM
-    errors = sums.standard_errors
-    if enough:
-        sem = np.array(reliability["sem"].fill_null(float("nan")).to_numpy())
-        errors = np.where(np.isnan(sums.scores), np.nan, sem)
-    groups, missing_norms = _groups(people, norm, sex, age)
+    from_sample = (reliability["error_from"] == "sample").to_numpy()
+    sem = np.where(np.isnan(sums.scores), np.nan, reliability["sem"].to_numpy())
+    errors = np.where(from_sample, sem, sums.standard_errors)
+    groups, notes = _groups(people, norm, sex, age)
     z = float(ndtri((1 + confidence) / 2))
     count = len(people.ids)
     frames = [
@@ -155,8 +146,7 @@ def score(
         inventory=inventory.name,
         scores=pl.concat(frames).sort("row", maintain_order=True).drop("row").fill_nan(None),
         reliability=reliability,
-        error_from="sample" if enough else "items",
-        notes=tuple(note for note in (people.note, missing_norms) if note),
+        notes=tuple(note for note in (people.note, *notes) if note),
     )
 
 
@@ -196,6 +186,7 @@ def _reliability(
                 "alpha_high": alpha.raw.high,
                 "alpha_reason": alpha.raw.reason,
                 "sem": float(standard_error_of_measurement(deviation, alpha.raw.value)),
+                "error_from": "sample" if alpha.rows >= _ENOUGH_FOR_SEM else "items",
                 "mean_correlation": alpha.mean_correlation,
             }
         )
@@ -204,43 +195,43 @@ def _reliability(
 
 def _groups(
     people: HumanAnswers, norm: NormGroup | str | None, sex: Sex | None, age: int | None
-) -> tuple[list[NormGroup | None], str]:
-    """The norm group of each person, and a note on those without one."""
+) -> tuple[list[NormGroup | None], tuple[str, ...]]:
+    """The norm group of each person, and notes on ages that are none and people without a group."""
     inventory, count = people.inventory, len(people.ids)
     known = norm_groups(inventory)
     if not known:
-        return [None] * count, f"There are no human norms for {inventory.name}."
+        return [None] * count, (f"There are no human norms for {inventory.name}.",)
     if norm is not None:
         # `norm_scores` knows how to refuse an unknown name.
         group = norm_scores(inventory, {}, group=norm).group
-        return [group] * count, ""
-    frame = people.people
-    sexes = frame["sex"].to_list() if "sex" in frame.columns else [None] * count
-    ages = frame["age"].to_list() if "age" in frame.columns else [None] * count
-    found: list[NormGroup | None] = []
-    for person, given_sex, given_age in zip(people.ids, sexes, ages, strict=True):
-        own_sex = _SEXES.get(str(given_sex).strip().lower(), sex if given_sex is None else None)
-        own_age = age if given_age is None else _years(given_age, person, people.name)
-        found.append(
-            None if own_sex is None or own_age is None else norm_group(inventory, own_sex, own_age)
-        )
+        return [group] * count, ()
+    told = _told(people.people, "sex")
+    # Whoever says to be neither has no norms, and not those of the sex given for the others.
+    sexes = sexes_of(told).set(is_missing(told), sex)
+    ages = ages_of(_told(people.people, "age"))
+    years = ages.years if age is None else ages.years.fill_null(age)
+    found: list[NormGroup | None] = [
+        None
+        if own_sex is None or own_age is None
+        else norm_group(inventory, cast(Sex, own_sex), own_age)
+        for own_sex, own_age in zip(sexes, years, strict=True)
+    ]
     without = found.count(None)
     if not without:
-        return found, ""
+        return found, (ages.note,)
     return found, (
+        ages.note,
         f"{without} of {count} people have no norm scores: norms go by sex (female or male) and "
-        "age, and the file does not tell them; name a norm group to use it for everybody."
+        "age, and the file does not tell them; name a norm group to use it for everybody.",
     )
 
 
-def _years(given: object, person: str, name: str) -> int:
-    try:
-        years = float(str(given))
-    except ValueError:
-        years = math.nan
-    if not 1 <= years <= 120:
-        raise ResponsesError(f"{name}, person {person}: {given!r} is no age in years.")
-    return int(years)
+def _told(people: pl.DataFrame, kind: str) -> pl.Series:
+    """What the file tells of people as text without spaces around it; null where it does not."""
+    column = about_column(people.columns, kind)
+    if column is None:
+        return pl.Series([None] * len(people), dtype=pl.String)
+    return people[column].cast(pl.String).str.strip_chars()
 
 
 def _norms(

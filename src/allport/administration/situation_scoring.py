@@ -25,7 +25,7 @@ def situation_scores(responses: pl.DataFrame, inventory: Inventory) -> dict[str,
 
     Returns:
         Scores by name of persona, each of shape (items,) in the order of the inventory; NaN where
-        an item has no usable answer.
+        an item has no usable answer. `orders_answered` counts conditions.
 
     Raises:
         UsageError: The items have a response scale, or options with other values.

@@ -59,7 +59,8 @@ class Template:
     itself is the answer, and is read by its likelihood."""
     person: Person = "none"
     option: str = "{label}. {option}"
-    """One entry of the list of answers, with the places {label} and {option}."""
+    """One entry of the list of answers, with the places {option} and, unless labels are "words",
+    {label}."""
     joiner: str = "\n"
     asks: Asks = "statement"
     """What it puts into words: statements on a response scale, or situations with own options."""
@@ -70,15 +71,16 @@ class Template:
             raise UsageError(
                 f"Template {self.name!r} has labels none, so its text cannot hold {{options}}."
             )
-        for place, text in (
-            ("{statement}", self.text),
-            ("{options}", self.text if self.lists_options else "{options}"),
-            ("{option}", self.option),
-        ):
+        places = [("{statement}", self.text, "text"), ("{option}", self.option, "option line")]
+        if self.lists_options:
+            places.append(("{options}", self.text, "text"))
+        # Where the options are their own labels, a line need not say one twice.
+        if self.labels not in ("words", "none"):
+            places.append(("{label}", self.option, "option line"))
+        for place, text, where in places:
             if text.count(place) != 1:
                 raise UsageError(
-                    f"Template {self.name!r} must hold {place} exactly once in its "
-                    f"{'option line' if place == '{option}' else 'text'}."
+                    f"Template {self.name!r} must hold {place} exactly once in its {where}."
                 )
         for value, allowed, what in (
             (self.labels, get_args(LabelStyle), "labels"),

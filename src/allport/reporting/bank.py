@@ -161,7 +161,7 @@ def _step(place: int, steps: int) -> str:
     return f"step {place + 1}"
 
 
-def _place(name: str) -> tuple[int, str]:
+def _place(name: str) -> tuple[int, ...]:
     """Where an option stands between the low end and the high one."""
-    side = {"low": 0, "step": 1, "high": 2}[name.split()[0]]
-    return side, name
+    side, *numbers = name.split()
+    return ({"low": 0, "step": 1, "high": 2}[side], *map(int, numbers))

@@ -198,7 +198,7 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         if writer is None:
             writer = csv.writer(buffer, lineterminator="\n")
-            writer.writerow(row)
+            writer.writerow([_cell(name) for name in row])
         writer.writerow([_cell(value) for value in row.values()])
     return buffer.getvalue()
 

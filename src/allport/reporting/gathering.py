@@ -56,7 +56,8 @@ def run_content(
         )
         for name in personas
     ]
-    subjects = [model_subject(found) for found in profiles]
+    # Told apart before anything is said of them by name: long names are alike once they are cut.
+    subjects = _told_apart([*map(model_subject, profiles), *others])
     first = responses.filter(pl.col("persona") == personas[0])
     group = profiles[0].norm_group
     return ReportContent(
@@ -71,10 +72,10 @@ def run_content(
         trait_names={row.code: row.name for row in profiles[0].traits},
         created=run.record.started,
         norm_source=group.source if group else "",
-        subjects=_told_apart([*subjects, *others]),
+        subjects=subjects,
         conditions=tuple(
             row
-            for subject, name in zip(subjects, personas, strict=True)
+            for subject, name in zip(subjects, personas, strict=False)  # without the others
             for row in condition_rows(_of(responses, name), inventory, subject.name)
         ),
         items=item_rows(first, inventory),
@@ -127,7 +128,7 @@ def _cautions(
     """Cautions of each profile, said of whom where there are several; each once."""
     found = [
         caution if len(profiles) == 1 else f"{subject.name}: {caution}"
-        for each, subject in zip(profiles, subjects, strict=True)
+        for each, subject in zip(profiles, subjects, strict=False)
         for caution in each.cautions
     ]
     if run.record.adaptive is not None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from allport.inventories.norms import Level, level
 from allport.personas.trait_levels import BIG_FIVE, trait_adjectives
 from allport.reporting.content import ReportContent, Subject, t_of
 from allport.reporting.palette import number, percent
@@ -14,9 +15,7 @@ from allport.reporting.palette import number, percent
 if TYPE_CHECKING:
     from allport.administration.profiles import ProfileRow
 
-__all__ = ["adjectives", "counted", "lead", "level", "listed", "long_date", "sensitivity_sentence"]
-
-Level = Literal["low", "average", "high"]
+__all__ = ["adjectives", "counted", "lead", "listed", "long_date", "sensitivity_sentence"]
 
 # Written out, as the calendar module would follow the reader's locale and the page is in English.
 _MONTHS = (
@@ -33,11 +32,6 @@ _MONTHS = (
     "November",
     "December",
 )
-
-
-def level(t: float) -> Level:
-    """What a T score is called: low under 45, high over 55, average between."""
-    return "low" if t < 45 else "high" if t > 55 else "average"
 
 
 def listed(words: Sequence[str], joiner: str = "and") -> str:
@@ -60,12 +54,12 @@ def long_date(timestamp: str) -> str:
 
 def adjectives(row: ProfileRow) -> str:
     """Everyday words for where a Big Five score lies; empty for an average or another trait."""
-    if BIG_FIVE.get(row.code) != row.name.split(" ")[0].lower() or not math.isfinite(
-        t_of(row).value
-    ):
-        return ""
     side = level(t_of(row).value)
-    return "" if side == "average" else ", ".join(trait_adjectives()[row.code][side][:3])
+    if side is None or side == "average":
+        return ""
+    if BIG_FIVE.get(row.code) != row.name.split(" ")[0].lower():
+        return ""
+    return ", ".join(trait_adjectives()[row.code][side][:3])
 
 
 def lead(content: ReportContent) -> list[str]:
@@ -116,7 +110,7 @@ def _described(content: ReportContent, subject: Subject) -> str:
     itself = "itself" if subject.kind == "model" else "themselves"
     rated = [row for row in subject.traits if math.isfinite(t_of(row).value)]
     if rated:
-        by_level: dict[Level, list[str]] = {"high": [], "average": [], "low": []}
+        by_level: dict[Level | None, list[str]] = {"high": [], "average": [], "low": []}
         for row in sorted(rated, key=lambda row: -t_of(row).value):
             by_level[level(t_of(row).value)].append(row.name)
         phrases = [
@@ -132,7 +126,10 @@ def _described(content: ReportContent, subject: Subject) -> str:
     highest = max(scored, key=lambda row: row.score.value)
     lowest = min(scored, key=lambda row: row.score.value)
     apart = highest.score.value - lowest.score.value
-    if len(scored) > 1 and apart <= 2 * math.hypot(highest.standard_error, lowest.standard_error):
+    # Where no error is known, only scores that differ by no more than rounding are the same.
+    errors = (row.standard_error for row in (highest, lowest))
+    width = 2 * math.hypot(*(0.0 if math.isnan(error) else error for error in errors))
+    if len(scored) > 1 and apart <= max(width, 1e-9):
         return (
             f"{who} scored about the same on every trait, from {number(lowest.score.value)} on "
             f"{lowest.name} to {number(highest.score.value)} on {highest.name}{_range(content)}: "
