@@ -71,6 +71,18 @@ def test_words_alone_need_no_vectors(tmp_path: Path) -> None:
     assert load_alignment(folder).prompt == "You are shy."
 
 
+def test_parts_of_no_layer_need_no_vectors(
+    model: TransformersModel, aligned_to: Any, tmp_path: Path
+) -> None:
+    alignment = aligned_to(model)
+    empty = AlignmentPart("residual", {})
+    for name, parts in (("none", (empty,)), ("some", (empty, *alignment.parts))):
+        written = replace(alignment, parts=parts)
+        found = load_alignment(save_alignment(written, tmp_path / name))
+        assert found.content_hash == written.content_hash
+        assert added(found, model).keys() == added(written, model).keys()
+
+
 def test_a_changed_folder_is_refused(
     model: TransformersModel, aligned_to: Any, tmp_path: Path
 ) -> None:

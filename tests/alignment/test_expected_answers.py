@@ -81,6 +81,63 @@ def test_probes_give_the_response_back(model: PlantedModel, truth: TiltedRespons
     )
 
 
+def tilted(probabilities: np.ndarray, tilts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Expected answers under tilts (..., items), in double precision, one exponential an option."""
+    exponents = np.log(probabilities) + tilts[..., None] * values
+    weights = np.exp(exponents - exponents.max(axis=-1, keepdims=True))
+    return np.asarray(weights @ values / weights.sum(axis=-1))
+
+
+@pytest.mark.parametrize("options", [2, 5, 7, 11])
+def test_peaked_items_are_tilted_to_the_end_on_scales_of_any_length(options: int) -> None:
+    values = np.arange(options) * 0.5 - 1
+    shares = np.full((options, options), 1e-6)
+    np.fill_diagonal(shares, 1 - 1e-6 * (options - 1))
+    response = TiltedResponse(
+        torch.tensor(shares, dtype=torch.float32),
+        torch.tensor(values, dtype=torch.float32),
+        torch.zeros(options, 1, 1),
+    )
+    tilts = np.linspace(-40, 40, 81)[:, None].repeat(options, axis=1)
+    found = response.expected(torch.tensor(tilts, dtype=torch.float32), torch.arange(options))
+    np.testing.assert_allclose(found, tilted(shares, tilts, values), atol=1e-4)
+    far = torch.tensor([[-500.0], [500.0]]).expand(-1, options)
+    low, high = response.expected(far, torch.arange(options))
+    assert (low < values[0] + 0.005).all()
+    assert (high > values[-1] - 0.005).all()
+
+
+def test_probes_give_the_response_of_peaked_items_back() -> None:
+    shares = np.array([[1e-4, 1e-4, 1e-4, 0.9996, 1e-4], [0.2, 0.2, 0.2, 0.2, 0.2]])
+    values, slopes = np.arange(1.0, 6.0), np.array([1.0, 0.3])
+    probes = np.linspace(-4, 12, 33)
+    measured = tilted(shares, probes[:, None] * slopes, values)
+    assert measured[-1, 0] > 4.9
+    response = calibrate_response(probes[:, None, None], measured, shares).response
+    np.testing.assert_allclose(response.slopes[:, 0, 0], slopes, rtol=0.02)
+    foretold = response(
+        Displacements(
+            torch.zeros(33, 1, dtype=torch.long), torch.tensor(probes)[:, None, None].float()
+        ),
+        torch.ones(1),
+        torch.arange(2),
+    )
+    np.testing.assert_allclose(foretold[0], measured, atol=0.02)
+
+
+def test_answers_at_the_end_weigh_no_more_than_those_near_it(model: PlantedModel) -> None:
+    probes = np.random.default_rng(0).normal(size=(6, 24, 48))
+    near = np.full((6, 120), 3.0)
+    near[0], near[1] = 4.995, 1.005
+    at = near.round()
+    slopes = [
+        calibrate_response(probes, answers, model.probabilities).response.slopes
+        for answers in (near, at)
+    ]
+    assert slopes[0].any()
+    torch.testing.assert_close(*slopes)
+
+
 def test_answers_that_follow_nothing_are_not_foretold(model: PlantedModel) -> None:
     rng = np.random.default_rng(1)
     calibration = calibrate_response(

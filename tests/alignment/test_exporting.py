@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +41,11 @@ def local(tiny_model: Any, tokenizer: Any) -> Any:
         return TransformersModel(tiny_model(name), tokenizer, name)
 
     return make
+
+
+def unshared(model: TransformersModel) -> TransformersModel:
+    """The same on weights of its own, for tests that change them."""
+    return TransformersModel(copy.deepcopy(model.model), model.tokenizer, model.name)
 
 
 def steered(model: TransformersModel, alignment: Alignment) -> torch.Tensor:
@@ -246,6 +252,77 @@ def test_what_is_lost_is_said_and_measured(local: Any, aligned_to: Any, tmp_path
     assert done.difference.value > 1e-3
     assert done.difference.low <= done.difference.value <= done.difference.high
     assert (tmp_path / "system_prompt.txt").read_text("utf-8") == "You are Änn.\n"
+
+
+def test_answers_are_compared_question_by_question(
+    local: Any, aligned_to: Any, tmp_path: Path
+) -> None:
+    model = local("llama")
+    # What is written shares prefixes, and so answers in another order.
+    model.passes.share("whole")
+    done = export_alignment(model, aligned_to(model, 2), tmp_path)
+    assert done.rounding.value < 1e-5 < done.effect.value
+
+
+def test_answers_that_cannot_be_read_are_said_to_be_so(
+    local: Any, aligned_to: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("gguf")
+    model = unshared(local("llama"))
+    alignment = aligned_to(model, site="residual")
+    # Only one token can be written, and it is no label.
+    others = torch.arange(1, model.passes.vocabulary)
+    model.model.lm_head.register_forward_hook(
+        lambda module, given, logits: logits.index_fill(-1, others, -torch.inf)
+    )
+    done = export_alignment(model, alignment, tmp_path, "gguf")
+    for found in (done.effect, done.rounding, done.difference):
+        assert np.isnan(found.value)
+        assert "could not be read" in found.reason
+    assert done.to_json()["effect"][0] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "projection"),
+    [("gpt2", "checkpoint", "attn.c_proj"), ("qwen2", "value-bias", "self_attn.v_proj")],
+)
+def test_biases_are_added_where_the_weights_lie(
+    local: Any,
+    aligned_to: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    format: str,
+    projection: str,
+) -> None:
+    from allport.alignment import checkpoint_export
+
+    model = unshared(local(name))
+    alignment = aligned_to(model)
+    if format == "value-bias":
+        (part,) = alignment.parts
+        alike = {layer: np.ones_like(vector) for layer, vector in part.vectors.items()}
+        alignment = replace(alignment, parts=(replace(part, vectors=alike),))
+    # A second device that every machine has; it holds no numbers, so that none are written.
+    elsewhere = {
+        path: module for path, module in model.model.named_modules() if path.endswith(projection)
+    }
+    for module in elsewhere.values():
+        module.bias = torch.nn.Parameter(module.bias.to("meta"))
+    written = {}
+    monkeypatch.setattr(
+        checkpoint_export, "_save", lambda *given: written.update(given[2]) or "nothing"
+    )
+    write = {
+        "checkpoint": checkpoint_export.write_checkpoint,
+        "value-bias": checkpoint_export.write_value_bias_checkpoint,
+    }[format]
+    write(model, alignment, tmp_path)
+    assert len(elsewhere) == 2
+    for path, module in elsewhere.items():
+        bias = written[f"{path}.bias"]
+        assert bias is not module.bias
+        assert (bias.device.type, bias.dtype) == ("meta", torch.float32)
 
 
 def test_what_cannot_be_exported_is_refused(local: Any, aligned_to: Any, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.alignment.planted import PLANTED, SIZE, Planted
 
 from allport.alignment import METHODS, capture_contrasts, fit, fit_caa, fit_iti, fit_prompt
 from allport.corpora import PeopleCorpus
-from allport.errors import ModelError, UsageError
+from allport.errors import ModelError, ResponsesError, UsageError
 from allport.inventories import Inventory, load_inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
@@ -115,6 +115,18 @@ def test_adjectives_without_norms_go_by_the_scale(planted: Planted) -> None:
     assert "outgoing" in text
 
 
+def test_adjectives_leave_out_domains_without_an_answer(person: Person) -> None:
+    some = {
+        number: value
+        for number, value in person.literal_answers.items()
+        if person.inventory.item(number).trait in "NE"
+    }
+    found = fit_prompt(Person("ann", person.inventory, some), kind="adjectives").prompt
+    both = fit_prompt(person, kind="adjectives", items=list(some)).prompt
+    assert found == both
+    assert "outgoing" in found
+
+
 def test_adjectives_need_the_big_five(planted: Planted) -> None:
     content = planted.inventory.model_dump()
     content["traits"] = [
@@ -124,7 +136,7 @@ def test_adjectives_need_the_big_five(planted: Planted) -> None:
         item["trait"] = f"X{item['trait']}"
     dark = Inventory.model_validate(content)
     person = Person("ann", dark, planted.person(LEVELS).literal_answers)
-    with pytest.raises(UsageError, match="does not measure the Big Five"):
+    with pytest.raises(UsageError, match="ann answered no item of planted on the Big Five"):
         fit_prompt(person, kind="adjectives")
 
 
@@ -176,6 +188,16 @@ def test_caa_is_the_mean_difference_at_one_block(planted: Planted) -> None:
     assert list(fit_caa(planted.model, person, cache=False).parts[0].vectors) == [1]
     with pytest.raises(UsageError, match="no layer 7 to steer in planted; it has 0 to 2"):
         fit_caa(planted.model, person, layer=7, cache=False)
+
+
+@pytest.mark.parametrize("fitter", [fit_caa, fit_iti])
+def test_answers_on_one_side_of_the_middle_are_refused(fitter: Any, planted: Planted) -> None:
+    answers = {number: float(3 + number % 3) for number in planted.inventory.numbers}
+    agreeing = Person("ann", planted.inventory, answers)
+    with pytest.raises(ResponsesError, match="ann cannot be aligned to by this method: no two"):
+        fitter(planted.model, agreeing, contrasts=("yes-no",), cache=False)
+    other = Person("ann", planted.inventory, {**answers, 1: 2.0})
+    assert fitter(planted.model, other, contrasts=("yes-no",), cache=False).parts
 
 
 @pytest.mark.parametrize("method", METHODS)

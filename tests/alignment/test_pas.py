@@ -24,8 +24,9 @@ from allport.alignment import (
 )
 from allport.alignment.displacements import Displacements
 from allport.errors import ResponsesError, UsageError
+from allport.inventories import Inventory
 from allport.models.transformers_model import TransformersModel
-from allport.personas import Person
+from allport.personas import Person, TraitLevels
 
 LEVELS = np.array([-0.6, 0.8, 0.3, -0.2, 0.5])
 OPTIONS: dict[str, Any] = {"contrasts": ("yes-no",), "templates": ("words",), "heads": 3}
@@ -240,3 +241,23 @@ def test_as_published(planted: Planted) -> None:
         planted.model, person, strength=4.0, few_shot=False, template="words", cache=False
     )
     assert (alone.strength, alone.prompt, alone.method) == (4.0, "", "pas-published")
+
+
+def test_as_published_trait_levels_need_a_strength(tiny_model: Any, tokenizer: Any) -> None:
+    model = TransformersModel(tiny_model("llama"), tokenizer)
+    levels = TraitLevels({"E": 1.0})
+    with pytest.raises(UsageError, match=r"no answers but those to fit on.*--strength"):
+        fit_pas_published(model, levels, cache=False)
+    found = fit_pas_published(
+        model, levels, items=range(1, 41), strength=2.0, few_shot=False, heads=2, cache=False
+    )
+    assert (found.name, found.strength) == (levels.name, 2.0)
+
+
+def test_as_published_other_scales_are_refused(planted: Planted) -> None:
+    content = planted.inventory.model_dump()
+    content["scale"] = [{"text": text, "value": value} for value, text in enumerate("abcdefg", 1)]
+    seven = Inventory.model_validate(content)
+    person = Person("ann", seven, {n: float(1 + n % 7) for n in seven.numbers})
+    with pytest.raises(UsageError, match="scale of 1 to 5, and that of planted is another"):
+        fit_pas_published(planted.model, person, strength=1.0, cache=False)

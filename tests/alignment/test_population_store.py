@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,6 +56,43 @@ def test_anyone_is_read_back_as_fitted(folder: Path, literal: np.ndarray) -> Non
     torch.testing.assert_close(found.vectors, expected.vectors, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(store.literal(rows), literal[rows])
     assert store.strengths(rows).tolist() == [1.5] * 3
+
+
+def test_one_after_another_is_what_all_are_and_each_head_is_prepared_once(
+    folder: Path, literal: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everyone = [row for row in range(40) if row != 3]
+    assert np.isnan(literal[everyone]).any()
+    together = open_population(folder).displacements(everyone)
+    prepared = []
+
+    def counted(differences: np.ndarray, **more: Any) -> Any:
+        prepared.append(differences.shape[1])
+        return prepare_ridge(differences, **more)
+
+    monkeypatch.setattr("allport.alignment.population_store.prepare_ridge", counted)
+    store = open_population(folder)
+    for place, row in enumerate(everyone):
+        for _ in range(2):
+            alone = store.displacements([row])
+            assert torch.equal(alone.heads[0], together.heads[place])
+            torch.testing.assert_close(alone.vectors[0], together.vectors[place])
+    assert prepared[0] == 5
+    assert len(prepared) > 1
+    assert sum(prepared) == len(together.heads.unique())
+
+
+def test_identifiers_are_read_once(folder: Path) -> None:
+    store, read = open_population(folder), []
+
+    class Counted:
+        def get_tensor(self, name: str) -> Any:
+            read.append(name)
+            return people.get_tensor(name)
+
+    people, store._people = store._people, Counted()
+    assert [store.row(case) for case in CASES] == list(range(40))
+    assert read == ["identifiers"]
 
 
 def test_what_the_model_answers_by_itself_is_kept(literal: np.ndarray, tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AdaptedSteering", "check_adapter"]
 
-_KEPT_ROWS = 64
-"""Adapters of people that are kept on the model's device, the latest used."""
+_KEPT = 64
+"""Adapters that are kept on the model's device, the latest used."""
 
 
 class _Change(NamedTuple):
@@ -38,16 +37,15 @@ class _Change(NamedTuple):
     """B times strength, alpha / rank, (rank, out), float32."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Adapted:
-    """The adapters of one row, added up; it is part of the key of its rows."""
-
-    changes: Mapping[str, _Change]
+_Changes = Mapping[str, _Change]
+"""The adapters of one row, added up, by path of the module."""
 
 
 class _Key(NamedTuple):
     displaced: RowKey
-    adapted: _Adapted | None
+    adapters: tuple[AdapterPart, ...]
+    """As the alignment holds them: keys wait for every row that is to be asked, and what is on the
+    device does not."""
 
 
 class AdaptedSteering:
@@ -68,12 +66,12 @@ class AdaptedSteering:
         Args:
             inner: Displaces rows and says prompts.
             model: Whose modules are adapted.
-            adapters_of: Of a persona, checked to fit the model. Asked once while it is kept.
+            adapters_of: Of a persona, checked to fit the model.
         """
         self._inner = inner
         self._model = model
         self._adapters_of = adapters_of
-        self._kept: OrderedDict[str, _Adapted | None] = OrderedDict()
+        self._kept: OrderedDict[tuple[AdapterPart, ...], _Changes] = OrderedDict()
 
     def describe(self) -> dict[str, Any]:
         """What tells this steering from others, JSON-ready."""
@@ -81,8 +79,9 @@ class AdaptedSteering:
 
     def key(self, persona: str) -> RowKey:
         """The displacement and the adapter of a persona; None for neither."""
-        key = _Key(self._inner.key(persona), self._adapted(persona))
-        return None if key == (None, None) else key
+        adapters = tuple(part for part in self._adapters_of(persona) if part.strength)
+        key = _Key(self._inner.key(persona), adapters)
+        return None if key == (None, ()) else key
 
     def messages(self, persona: str, messages: Sequence[Message]) -> Sequence[Message]:
         """The chat after what this persona is told."""
@@ -92,17 +91,21 @@ class AdaptedSteering:
         """Whether rows of this key differ before the answer position."""
         if not isinstance(key, _Key):
             return False
-        return key.adapted is not None or self._inner.changes_prompt(key.displaced)
+        return bool(key.adapters) or self._inner.changes_prompt(key.displaced)
 
     @contextlib.contextmanager
     def applied(self, keys: Sequence[RowKey], answer_at: Sequence[int] | None) -> Iterator[None]:
         """Adapt and displace the rows of the passes that are run meanwhile."""
         displaced = [key.displaced if isinstance(key, _Key) else None for key in keys]
-        adapted = [key.adapted if isinstance(key, _Key) else None for key in keys]
-        paths = {path for row in adapted if row is not None for path in row.changes}
+        rows: dict[tuple[AdapterPart, ...], list[int]] = {}
+        for number, key in enumerate(keys):
+            if isinstance(key, _Key) and key.adapters:
+                rows.setdefault(key.adapters, []).append(number)
+        members = [(self._changes(parts), numbers) for parts, numbers in rows.items()]
+        paths = {path for changes, _ in members for path in changes}
         with contextlib.ExitStack() as stack:
             stack.enter_context(self._inner.applied(displaced, answer_at))
-            adding = [_Adding(path, adapted) for path in sorted(paths)]
+            adding = [_Adding(path, len(keys), members) for path in sorted(paths)]
             for each in adding:
                 module = self._model.get_submodule(each.path)
                 stack.callback(module.register_forward_hook(each.after).remove)
@@ -114,11 +117,11 @@ class AdaptedSteering:
                     "adapted, so nothing was; it cannot be served with an adapter."
                 )
 
-    def _adapted(self, persona: str) -> _Adapted | None:
-        if persona in self._kept:
-            self._kept.move_to_end(persona)
-            return self._kept[persona]
-        parts = [part for part in self._adapters_of(persona) if part.strength]
+    def _changes(self, parts: tuple[AdapterPart, ...]) -> _Changes:
+        """Adapters added up, on the device."""
+        if parts in self._kept:
+            self._kept.move_to_end(parts)
+            return self._kept[parts]
         changes: dict[str, list[_Change]] = {}
         for part in parts:
             for path, (down, up) in part.weights.items():
@@ -134,24 +137,22 @@ class AdaptedSteering:
             path: _Change(torch.cat([c.down for c in some], 1), torch.cat([c.up for c in some]))
             for path, some in changes.items()
         }
-        self._kept[persona] = _Adapted(summed) if summed else None
-        if len(self._kept) > _KEPT_ROWS:
+        self._kept[parts] = summed
+        if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-        return self._kept[persona]
+        return summed
 
 
 class _Adding:
     """A hook that adds the change of each row to one module's output."""
 
-    def __init__(self, path: str, rows: Sequence[_Adapted | None]) -> None:
+    def __init__(self, path: str, rows: int, members: Sequence[tuple[_Changes, list[int]]]) -> None:
         self.path = path
         self.ran = False
-        self._rows = len(rows)
-        members: dict[_Adapted, list[int]] = {}
-        for number, row in enumerate(rows):
-            if row is not None and path in row.changes:
-                members.setdefault(row, []).append(number)
-        self._members = [(row.changes[path], numbers) for row, numbers in members.items()]
+        self._rows = rows
+        self._members = [
+            (changes[path], numbers) for changes, numbers in members if path in changes
+        ]
 
     def after(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         self.ran = True

@@ -3,7 +3,7 @@
 FOLDER/
 ├── alignment.json             method, model, sites, layers, tokens, strengths, prompt, fit, hashes
 ├── vectors.safetensors        what strength one adds: a tensor "PART.LAYER" for each part and
-│                              layer; only where there are parts
+│                              layer; only where there are any
 ├── adapter_model.safetensors  a low-rank adapter as PEFT writes it; only after fine-tuning
 └── adapter_config.json        its shape and strength, for PEFT
 
@@ -88,7 +88,8 @@ def load_alignment(folder: Path | str) -> Alignment:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
             raise ValueError(f"its format is {record['format']!r}, not {_FORMAT!r}")
-        tensors = load_file(folder / _VECTORS) if record["parts"] else {}
+        steers = any(part["layers"] for part in record["parts"])
+        tensors = load_file(folder / _VECTORS) if steers else {}
         adapters = record.get("adapters", [])
         places = _adapter_folders(folder, len(adapters))
         alignment = Alignment(

@@ -48,6 +48,22 @@ class FittingAnswers:
 
         return graded_targets(self.literal, *self.scale)
 
+    def sides(self) -> NDArray[np.float32]:
+        """Which side of the middle each answer is on: -1, 1, or 0 for neither, (items,).
+
+        Raises:
+            ResponsesError: All are on one side, so that they tell agreeing from disagreeing, and
+                nothing of the person.
+        """
+        signs: NDArray[np.float32] = np.sign(np.nan_to_num(self.targets))
+        if not ((signs > 0).any() and (signs < 0).any()):
+            raise ResponsesError(
+                f"{self.name} cannot be aligned to by this method: no two answers to the "
+                f"{len(self.numbers)} items to fit on are on different sides of the middle. Use "
+                "another method, such as pas."
+            )
+        return signs
+
     @property
     def facets(self) -> tuple[str, ...]:
         """Facet of each item, or its trait where the inventory has no facets."""

@@ -64,6 +64,7 @@ def fit_caa(
         UsageError: There is no such layer.
     """
     answers = fitting_answers(persona, items)
+    signs = answers.sides()
     sites = model_sites(model.model)
     at = sites.layers[int(_DEPTH * len(sites.layers))] if layer is None else layer
     if at not in sites.layers:
@@ -76,8 +77,7 @@ def fit_caa(
     )
     found = activations.residual[:, :, :, sites.layers.index(at)]
     differences = (found[:, :, 0] - found[:, :, 1]).mean(axis=1)
-    signs = np.sign(np.nan_to_num(answers.targets))
-    vector = (signs[:, None] * differences).sum(axis=0) / max(1, int((signs != 0).sum()))
+    vector = (signs[:, None] * differences).sum(axis=0) / np.abs(signs).sum()
     return Alignment(
         name=answers.name,
         method="caa",

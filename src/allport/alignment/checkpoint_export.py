@@ -62,8 +62,7 @@ def write_checkpoint(model: TransformersModel, alignment: Alignment, folder: Pat
         # A module that has to have a bias for another's sake gets one of zeros.
         state[name] = torch.zeros(empty.state_dict()[name].shape, dtype=model.model.dtype)
     for path, bias in biases.items():
-        before = state[f"{path}.bias"]
-        state[f"{path}.bias"] = (before.float() + bias).to(before.dtype)
+        state[f"{path}.bias"] = _plus(state[f"{path}.bias"], bias)
     return _save(model, empty, state, folder)
 
 
@@ -112,8 +111,7 @@ def write_value_bias_checkpoint(
                     f"{type(model.model).__name__} has no bias in its value projections; export a "
                     "checkpoint or an adapter (peft)."
                 )
-            shift = groups[:, 0].flatten()
-            state[name] = (state[name].double() + shift).to(state[name].dtype)
+            state[name] = _plus(state[name], groups[:, 0].flatten())
     with torch.device("meta"):
         empty = type(model.model)(copy.deepcopy(model.model.config))
     return _save(model, empty, state, folder)
@@ -133,9 +131,13 @@ def _adapted_weights(model: TransformersModel, alignment: Alignment) -> dict[str
             change = torch.from_numpy(up) @ torch.from_numpy(down) * adapter.scaling
             if type(model.model.get_submodule(path)).__name__ == "Conv1D":
                 change = change.T
-            weight = state[name]
-            state[name] = (weight.float() + change.to(weight.device)).to(weight.dtype)
+            state[name] = _plus(state[name], change)
     return state
+
+
+def _plus(weight: Tensor, change: Tensor) -> Tensor:
+    """Their sum, rounded once; of the weight's type, and where the weight lies."""
+    return (weight.float() + change.to(weight.device, torch.float32)).to(weight.dtype)
 
 
 def _empty_with_biases(

@@ -29,8 +29,15 @@ from allport.errors import ModelError, UsageError
 
 __all__ = ["Calibration", "TiltedResponse", "calibrate_response"]
 
-_LARGEST_TILT = 6.0
-"""A tilt at which every expected answer is within .01 of the scale's end."""
+_SMALLEST_SHARE = 1e-6
+"""Of an option, so that every answer can be reached by tilting."""
+_NEAR = 0.01
+"""Answers this near an end of the scale, in steps of it, are not told apart."""
+_LARGEST_TILT = 20.0
+"""A tilt, over a step, at which every expected answer is that near the end or nearer: where the
+other options hold everything, that takes log(1 / _SMALLEST_SHARE) + log(1 / _NEAR) = 18.4."""
+_LARGEST_EXPONENT = 80.0
+"""Of e, such that single precision holds the power, summed and counted over options."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class TiltedResponse:
     """
 
     probabilities: Tensor
-    """Undisplaced answer distribution of each item, (items, options), float32."""
+    """Undisplaced answer distribution of each item, (items, options), float32, none zero."""
     values: Tensor
     """Literal values of the options, ascending in equal steps, (options,), float32."""
     slopes: Tensor
@@ -66,15 +73,18 @@ class TiltedResponse:
     def expected(self, tilt: Tensor, items: Tensor) -> Tensor:
         """Expected literal answers under tilts (..., items)."""
         step = self.values[1] - self.values[0]
-        ratio = (tilt * step).clamp_(-_LARGEST_TILT, _LARGEST_TILT).exp_()
+        ratio = (tilt * step).clamp_(-_LARGEST_TILT, _LARGEST_TILT)
         options = self.probabilities[items].T
+        if _LARGEST_TILT * (len(options) - 1) > _LARGEST_EXPONENT:
+            ratio = ratio.double()
+        ratio.exp_()
         # Two polynomials in exp(theta * step): the weights, and the weights times option numbers.
-        whole = options[-1].expand_as(ratio).clone()
+        whole = options[-1].expand_as(ratio).to(ratio.dtype, copy=True)
         first = whole * (len(options) - 1)
         for number in range(len(options) - 2, -1, -1):
             whole.mul_(ratio).add_(options[number])
             first.mul_(ratio).add_(options[number] * number)
-        return first.div_(whole).mul_(step).add_(self.values[0])
+        return first.div_(whole).float().mul_(step).add_(self.values[0])
 
 
 class Calibration(NamedTuple):
@@ -115,7 +125,8 @@ def calibrate_response(
     if not (np.isfinite(added).all() and np.isfinite(answers).all()) or len(added) < 3:
         raise ModelError("Calibration needs three or more probes, and finite answers to them.")
     plain = np.asarray(probabilities, dtype=np.float64)
-    plain = plain.clip(1e-6) / plain.clip(1e-6).sum(axis=1, keepdims=True)
+    plain = plain.clip(_SMALLEST_SHARE)
+    plain /= plain.sum(axis=1, keepdims=True)
     tilts = _tilts_of(answers, plain, scale)
     flat = added.reshape(len(added), 1, -1)
     ridge = prepare_ridge(flat, tilts @ tilts.T, intercept=False)
@@ -139,8 +150,16 @@ def calibrate_response(
 def _tilts_of(
     expected: NDArray[np.float64], probabilities: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Tilts at which items have these expected answers, by bisection, (probes, items)."""
-    low = np.full(expected.shape, -_LARGEST_TILT / (values[1] - values[0]))
+    """Tilts at which items have these expected answers, by bisection, (probes, items).
+
+    What is nearer an end than `_NEAR`, and than the item is by itself, is taken to be as near: the
+    tilt grows without bound toward an end, and the answer hardly moves.
+    """
+    step, alone = values[1] - values[0], probabilities @ values
+    near = step * _NEAR
+    lowest, highest = np.minimum(alone, values[0] + near), np.maximum(alone, values[-1] - near)
+    expected = expected.clip(lowest, highest)
+    low = np.full(expected.shape, -_LARGEST_TILT / step)
     high = -low
     for _ in range(50):
         middle = (low + high) / 2

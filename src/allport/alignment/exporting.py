@@ -203,8 +203,14 @@ def _questions() -> list[Question]:
 
 
 def _answers(model: TransformersModel, questions: Sequence[Question]) -> NDArray[np.float64]:
-    """Probabilities of the options, (questions, options)."""
-    return np.array([response.probabilities for response in model.answer(questions)], np.float64)
+    """Probabilities of the options, (questions, options); NaN where an answer has none."""
+    # Answers come in any order, which models that share prefixes in other ways do not agree on.
+    rows = {(question.item, question.condition): i for i, question in enumerate(questions)}
+    found = np.full((len(questions), len(questions[0].options)), np.nan)
+    for response in model.answer(questions):
+        if response.probabilities is not None:
+            found[rows[response.item, response.condition]] = response.probabilities
+    return found
 
 
 def _variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate:

@@ -71,6 +71,7 @@ def fit_iti(
         UsageError: An option does not fit.
     """
     answers = fitting_answers(persona, items)
+    signs = answers.sides()
     sites = model_sites(model.model)
     total = len(sites.layers) * sites.heads
     count = min(ITI_HEADS, total) if heads is None else heads
@@ -79,7 +80,6 @@ def fit_iti(
     activations = capture_contrasts(
         model, answers.inventory, answers.numbers, kinds=contrasts, templates=templates, cache=cache
     )
-    signs = np.sign(np.nan_to_num(answers.targets))
     differences = _by_head(activations)
     chosen = _accuracies(differences, signs).argsort(kind="stable")[::-1][:count].copy()
     picked = differences[:, chosen]

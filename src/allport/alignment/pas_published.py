@@ -31,6 +31,7 @@ from allport.personas.person import Person
 
 if TYPE_CHECKING:
     from allport.models.transformers_model import TransformersModel
+    from allport.personas.persona import Persona
 
 __all__ = ["fit_pas_published"]
 
@@ -40,7 +41,7 @@ _ORDER = "reversed"
 
 def fit_pas_published(
     model: TransformersModel,
-    person: Person,
+    persona: Persona,
     *,
     items: Sequence[int] = (),
     strength: float | None = None,
@@ -54,7 +55,8 @@ def fit_pas_published(
 
     Args:
         model: A local model.
-        person: With answers to the items to report on as well, unless a strength is given.
+        persona: A person with answers to the items to report on as well; where a strength is
+            given, any person or trait levels. Answers are on a scale of 1 to 5.
         items: Items to fit on; see `fitting_answers` for the default.
         strength: Taken as it is; by default the one with the smallest error on the person's other
             answers, as released, which makes it unfit for conclusions.
@@ -66,14 +68,27 @@ def fit_pas_published(
         cache: Whether activations are kept on disk.
 
     Raises:
-        UsageError: There is nothing to choose the strength on, or scikit-learn is not installed.
+        UsageError: There is nothing to choose the strength on, the scale is another, or
+            scikit-learn is not installed.
         ResponsesError: Too few answers, or all the same.
         AlignmentError: Too few answers that are not neutral.
         ModelError: The model cannot be steered.
     """
-    answers = fitting_answers(person, items)
+    answers = fitting_answers(persona, items)
     inventory = answers.inventory
     sites = model_sites(model.model)
+    if [option.value for option in inventory.scale] != [1, 2, 3, 4, 5]:
+        raise UsageError(
+            "The published method reads answers on a scale of 1 to 5, and that of "
+            f"{inventory.name} is another; use pas."
+        )
+    said = persona.literal_answers if isinstance(persona, Person) else {}
+    reported = [number for number in inventory.numbers if number not in set(answers.numbers)]
+    if strength is None and not any(number in said for number in reported):
+        raise UsageError(
+            f"{persona.name} has no answers but those to fit on, on which the published method "
+            "could choose a strength; give one (--strength)."
+        )
     activations = capture_contrasts(
         model,
         inventory,
@@ -99,17 +114,11 @@ def fit_pas_published(
     )
     prompt = ""
     if few_shot:
-        said = zip(answers.numbers, keyed.tolist(), strict=True)
-        stored = {number: value for number, value in said if not np.isnan(value)}
+        given = zip(answers.numbers, keyed.tolist(), strict=True)
+        stored = {number: value for number, value in given if not np.isnan(value)}
         prompt = Person(answers.name, inventory, stored).system_prompt()
     chosen = strength
     if chosen is None:
-        reported = [number for number in inventory.numbers if number not in set(answers.numbers)]
-        if not any(number in person.literal_answers for number in reported):
-            raise UsageError(
-                f"{person.name} has no answers but those to fit on, on which the published method "
-                "could choose a strength; give one (--strength)."
-            )
         asked = AskedAnswers(
             model,
             sites,
@@ -125,7 +134,7 @@ def fit_pas_published(
         letters = asked.ask(rows).probabilities.argmax(axis=2) + low
         place = {number: column for column, number in enumerate(inventory.numbers)}
         literal = np.full(len(inventory.numbers), np.nan)
-        for number, value in person.literal_answers.items():
+        for number, value in said.items():
             literal[place[number]] = value
         stored_keyed = np.nan_to_num(inventory.keyed(literal))[[place[n] for n in reported]]
         traits = np.array([inventory.item(number).trait for number in reported])

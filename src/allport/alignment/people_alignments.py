@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +44,12 @@ class PeopleAlignments:
         """SHA-256 over those of all."""
         hashes = {name: alignment.content_hash for name, alignment in self._alignments.items()}
         return sha256_of(json.dumps(hashes, sort_keys=True))
+
+    def only(self, people: Collection[str]) -> PeopleAlignments:
+        """Those of some people, by name; who has none here has none there."""
+        return PeopleAlignments(
+            {name: each for name, each in self._alignments.items() if name in people}
+        )
 
     def steering(self, model: TransformersModel) -> Steering:
         """The steering of a model; `TransformersModel.aligned` asks for it.

@@ -8,13 +8,14 @@ FOLDER/
 
 A person's vectors are linear in the answers given the basis, so the answers are the coefficients:
 one byte each. Reading a person takes their row and the basis of their heads, whoever else
-is in the file.
+is in the file. What is worked out of a head's basis is kept for the next person.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from allport.alignment.displacements import Displacements
 from allport.alignment.exclusions import Exclusion
 from allport.alignment.population import PopulationFit
 from allport.alignment.ridge_directions import (
+    HeadRidge,
     graded_targets,
     person_displacements,
     prepare_ridge,
@@ -163,6 +165,10 @@ class PopulationStore:
         """How many people were excluded, by reason."""
         self._scale: tuple[float, float] = tuple(record["scale"])
         self._count: int = record["people"]
+        self._ridge: HeadRidge | None = None
+        """Operators of the heads that were needed so far."""
+        self._places: dict[int, int] = {}
+        """Where each of those heads is among them."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process it goes as its folder."""
@@ -178,13 +184,17 @@ class PopulationStore:
         Raises:
             ResponsesError: There is none of that identifier.
         """
-        names = self._people.get_tensor("identifiers").numpy()
-        wanted = str(identifier).encode()
-        width = names.shape[1]
-        found = np.flatnonzero(names.view(f"S{width}").ravel() == wanted)
-        if not len(found):
+        found = self._rows.get(str(identifier).encode())
+        if found is None:
             raise ResponsesError(f"{self.folder} holds no person {identifier}.")
-        return int(found[0])
+        return found
+
+    @cached_property
+    def _rows(self) -> dict[bytes, int]:
+        """Row of each person by identifier."""
+        names = self._people.get_tensor("identifiers").numpy()
+        listed = names.view(f"S{names.shape[1]}").ravel().tolist()
+        return {name: row for row, name in enumerate(listed)}
 
     def identifier(self, row: int) -> str:
         """What the person of a row is called."""
@@ -218,16 +228,24 @@ class PopulationStore:
                     f"fitted: {Exclusion(number).reason}."
                 )
         heads = self._read("heads", rows).long()
-        needed, places = torch.unique(heads, return_inverse=True)
-        basis = self._basis.get_slice("differences")
-        differences = torch.cat([basis[:, head : head + 1] for head in needed.tolist()], dim=1)
-        ridge = prepare_ridge(
-            differences.numpy(), chosen=self._basis.get_tensor("penalties")[needed]
-        )
+        ridge, places = self._operators(heads)
         unaligned = self._basis.get_tensor("unaligned").numpy()
         graded = graded_targets(self.literal(rows), *self._scale, unaligned=unaligned)
         targets = torch.from_numpy(graded)
         return Displacements(heads, person_displacements(ridge, targets, places).vectors)
+
+    def _operators(self, heads: Tensor) -> tuple[HeadRidge, Tensor]:
+        """Operators of heads, each prepared once, and the place of each head among them."""
+        new = [head for head in torch.unique(heads).tolist() if head not in self._places]
+        if new or self._ridge is None:
+            basis = self._basis.get_slice("differences")
+            made = prepare_ridge(
+                torch.cat([basis[:, head : head + 1] for head in new], dim=1).numpy(),
+                chosen=self._basis.get_tensor("penalties")[new],
+            )
+            self._ridge = made if self._ridge is None else _side_by_side(self._ridge, made)
+            self._places |= {head: len(self._places) + i for i, head in enumerate(new)}
+        return self._ridge, heads.clone().apply_(self._places.__getitem__)
 
     def _read(self, name: str, rows: Sequence[int]) -> Tensor:
         part = self._people.get_slice(name)
@@ -238,6 +256,17 @@ class PopulationStore:
                 f"no row {out[0]}."
             )
         return torch.cat([part[row : row + 1] for row in rows])
+
+
+def _side_by_side(one: HeadRidge, other: HeadRidge) -> HeadRidge:
+    """The operators of both, over the same items."""
+    return HeadRidge(
+        penalties=torch.cat([one.penalties, other.penalties]),
+        held_out=torch.cat([one.held_out, other.held_out], dim=1),
+        freedom=torch.cat([one.freedom, other.freedom]),
+        patterns=torch.cat([one.patterns, other.patterns]),
+        covariance=torch.cat([one.covariance, other.covariance]),
+    )
 
 
 def open_population(folder: Path | str, *, verify: bool = True) -> PopulationStore:

@@ -62,8 +62,8 @@ def fit_prompt(
 
     Raises:
         ResponsesError: Too few answers, or all the same.
-        UsageError: There is no such kind, or adjectives are asked for other traits than the Big
-            Five.
+        UsageError: There is no such kind, or adjectives are asked for and nothing on the Big Five
+            is answered.
         ModelError: The writer writes nothing.
     """
     if kind not in PROMPTS:
@@ -96,18 +96,24 @@ def person_levels(persona: Persona, answers: FittingAnswers) -> TraitLevels:
     """A person's Big Five as levels: two standard deviations from the norm are 1.
 
     Norms are those of the person's sex and age where these are known, and of younger adults where
-    not. Where an inventory has no norms, the ends of its scale are the ends of the levels.
+    not. Where an inventory has no norms, the ends of its scale are the ends of the levels. A domain
+    without an answer has no level.
 
     Raises:
-        UsageError: The inventory does not measure the Big Five under their letters.
+        UsageError: No item that measures the Big Five, under their letters, is answered.
     """
     inventory = answers.inventory
     items = [inventory.item(number) for number in answers.numbers]
-    codes = [code for code in BIG_FIVE if any(item.trait == code for item in items)]
+    answered = {
+        item.trait
+        for item, value in zip(items, answers.literal, strict=True)
+        if not np.isnan(value)
+    }
+    codes = [code for code in BIG_FIVE if code in answered]
     if not codes:
         raise UsageError(
-            f"{inventory.name} does not measure the Big Five, for which there are adjectives; use "
-            "another prompt."
+            f"{answers.name} answered no item of {inventory.name} on the Big Five, for which there "
+            "are adjectives; use another prompt."
         )
     group = default_group(inventory)
     if isinstance(persona, Person) and persona.sex in ("female", "male") and persona.age:
