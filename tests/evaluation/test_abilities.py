@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from allport.errors import ModelError
 from allport.evaluation import ability_scores, exercise_kinds, exercises, is_held_out
 from allport.models.respondent import Message, Question, Response
 from allport.models.scripted import ScriptedRespondent
@@ -68,6 +69,23 @@ def test_right_answers_count_however_they_are_dressed_up() -> None:
     asked = [q.messages[-1].content for q in wrong.asked]
     assert len(asked) == len(set(asked)) == 70
     assert all(is_held_out(question) for question in asked)
+
+
+def test_whoever_writes_no_text_has_no_share() -> None:
+    with pytest.raises(ModelError, match="scripted writes no text, so it cannot do exercises"):
+        ability_scores(ScriptedRespondent(lambda question: 0), n_per_kind=4)
+    # One exercise without a text, such as a refusal that a service sends empty, is not done.
+    known = {e.question: e.answer for kind in KINDS for e in exercises(kind)}
+    first = next(iter(known_asked(n_per_kind=4)))
+    scores = ability_scores(writes(lambda q: None if q == first else known[q]), n_per_kind=4)
+    assert scores["all"].value == pytest.approx(27 / 28)
+
+
+def known_asked(n_per_kind: int) -> list[str]:
+    """The questions that are put."""
+    listener = writes(lambda question: "?")
+    ability_scores(listener, n_per_kind=n_per_kind)
+    return [q.messages[-1].content for q in listener.asked]
 
 
 def test_half_right_is_half() -> None:

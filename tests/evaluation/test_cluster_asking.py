@@ -12,6 +12,7 @@ import pytest
 from allport.errors import AlignmentError, UsageError
 from allport.evaluation import (
     BenchmarkPeople,
+    alignment_methods,
     run_person_benchmark,
     steering_methods,
 )
@@ -81,6 +82,42 @@ def test_a_cluster_answers_as_one_process_does(
     with pytest.raises(AlignmentError) as said:
         run_person_benchmark(embedded, people, few, prompts=(), engine="ray", **settings)
     assert str(said.value) == "There is no alignment to 'p2' among those given."
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray's own, at start and shutdown
+def test_a_machine_gets_the_alignments_of_the_people_it_is_asked_for(
+    cluster: Any, embedded: TransformersModel, people: BenchmarkPeople, tmp_path: Path
+) -> None:
+    from allport.alignment import Alignment, AlignmentPart, model_sites
+    from allport.alignment.alignment import model_identity
+
+    noted = tmp_path / "noted"
+
+    # Made here, so that it travels whole and the machines need not import this file.
+    class Noted(Alignment):
+        """Notes whenever it is held to a model."""
+
+        def check(self, *arguments: Any) -> None:
+            with noted.open("a", encoding="utf-8") as file:
+                file.write(f"{self.name}\n")
+            super().check(*arguments)
+
+    vector = np.ones(model_sites(embedded.model).hidden_size, np.float32)
+    part = AlignmentPart("residual", {1: vector}, 2.0, "answer")
+    made = {who: Noted(who, "caa", model_identity(embedded), (part,)) for who in people.ids}
+    methods = alignment_methods(embedded, made, people.ids, controls=False)
+    noted.unlink()
+    found = run_person_benchmark(
+        *(embedded, people, methods),
+        prompts=(),
+        orders=("forward",),
+        engine="ray",
+        progress=None,
+    )
+    assert found.cells[1].responses == 10 * 5
+    # Ten people are two tasks: everybody is held to the model in one of them, and only there.
+    assert sorted(noted.read_text("utf-8").split()) == sorted(people.ids)
 
 
 def test_what_a_cluster_cannot_load_is_said(

@@ -218,8 +218,10 @@ def test_missing_answers_are_filled_and_counted() -> None:
     respondent = ScriptedRespondent(script)  # type: ignore[arg-type]  # answers are passed on
     found = compare_inventories(respondent, [SITUATIONS, LIKERT], personas=PERSONAS, resamples=50)
     assert found.personas == PERSONAS
-    assert found.missing == pytest.approx(4 * 1 / (PERSONAS * 27), rel=1.1)
-    assert found.missing > 0
+    silent = [p for p in validity_personas(TRAITS, PERSONAS) if p.name.endswith("3")]
+    # Item 2 of both inventories, 15 and 12 items, as each of those personas.
+    assert len(silent) == 4
+    assert found.missing == pytest.approx(2 * 4 / (PERSONAS * 27))
     assert all(each.convergent.value > 0.75 for each in found.agreements)
 
 

@@ -11,10 +11,12 @@ from allport.errors import ResponsesError, UsageError
 from allport.evaluation import COLUMNS, ItemEvaluation, evaluate_items, item_diversity
 from allport.inventories import Trait, load_inventory
 from allport.models import HumanAnswers
-from allport.models.respondent import Question
+from allport.models.respondent import Question, Response
 from allport.models.scripted import ScriptedRespondent
+from allport.psychometrics.intervals import mean_interval
 
 BANK = situation_bank({"A": 4, "Mach": 4}, situations=3)
+STATEMENTS = list(dict.fromkeys(item.cluster for item in BANK.items))
 
 
 def steady(question: Question) -> list[float]:
@@ -87,9 +89,35 @@ def test_answers_that_cannot_be_read_are_counted() -> None:
         return None if question.reading == "generation" else [0.25] * 4
 
     found = evaluate_items(ScriptedRespondent(mute), BANK)
-    assert found.columns["refusal, generated"].value == 100
-    assert found.columns["refusal, generated"].low > 80
-    assert found.refused.value == 100
+    # Nothing varies over the eight statements: Wilson's lower limit is n / (n + z^2).
+    for share in (found.columns["refusal, generated"], found.refused):
+        assert share[:3] == pytest.approx((100, 100 * 8 / (8 + 1.96**2), 100), abs=0.01)
+
+
+def test_unusable_generated_answers_are_uncertain_by_statements() -> None:
+    def hushed(question: Question) -> list[float] | None:
+        spoken = BANK.item(question.item).cluster not in STATEMENTS[:2]
+        return [0.25] * 4 if spoken or question.reading != "generation" else None
+
+    found = evaluate_items(ScriptedRespondent(hushed), BANK).columns["refusal, generated"]
+    assert found.value == 25
+    # The three situations of a statement go together: 24 separate items would make it 34 wide.
+    alone = mean_interval([100.0] * 2 + [0.0] * 6)
+    assert found.high - found.low == pytest.approx(alone.high - alone.low, rel=0.2)
+    assert found.high - found.low > 45
+
+
+def test_who_tells_no_label_mass_tells_none_by_not_answering() -> None:
+    def untold(question: Question) -> Response | None:
+        if question.item == BANK.numbers[0]:
+            return None
+        return Response(question.item, question.condition, None, 1, math.nan)
+
+    found = evaluate_items(ScriptedRespondent(untold), BANK, generate=False)
+    assert found.unanswered == 24 + 16
+    for share in (found.columns["refusal, labels"], *found.low_mass.values()):
+        assert math.isnan(share.value)
+        assert share.reason == "the respondent does not tell the probabilities of labels"
 
 
 def test_the_score_difference_is_uncertain_by_its_statements_and_not_by_its_traits() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from allport.evaluation import (
     JsonLines,
     OpenAnswer,
     PersonMethod,
+    Rating,
     evaluate_open_ended,
     few_shot,
     open_questions,
@@ -26,6 +28,7 @@ from allport.evaluation import (
     writer_of,
 )
 from allport.models import Message, Question, Response, ScriptedRespondent
+from allport.psychometrics.estimate import Estimate
 
 QUESTIONS = [each for each in open_questions() if each.number == 1]
 
@@ -151,6 +154,76 @@ def test_judges_see_no_name_and_the_answers_in_shuffled_order(
     rated = [q.messages[-1].content.count("?" * 3) for q in put if q.condition.template == "fit"]
     assert rated != sorted(rated)
     assert rated != sorted(rated, reverse=True)
+
+
+def test_what_nothing_is_known_of_is_not_judged_and_counted(few_people: BenchmarkPeople) -> None:
+    # One test item of each of five traits, so that five of thirty facets can be judged; and the
+    # second person left one of the five out.
+    people = few_people.take([0, 1]).with_test_items(5)
+    codes = np.array(people.corpus.literal_codes)
+    codes[1, people.test[0]] = 0
+    people = replace(people, corpus=replace(people.corpus, literal_codes=codes))
+    known = {("p0", facet) for facet in people.facets}
+    known |= {("p1", facet) for facet in people.facets if facet != people.test_items[0].facet}
+    assert len(known) == 9
+    answers = [
+        OpenAnswer(system, person, each.facet, 1, "Well.")
+        for system in ("one", "two")
+        for person in people.ids
+        for each in QUESTIONS
+    ]
+    judge = ScriptedRespondent(lambda q: [1 / len(q.options)] * len(q.options), "even")
+    fit = rate_fit(judge, answers, QUESTIONS, people)
+    assert {(r.answer.person, r.answer.facet) for r in fit} == known
+    assert len(fit) == 2 * len(known)
+    preferences = prefer(judge, answers, QUESTIONS, people)
+    assert {(choice.person, choice.facet) for choice in preferences} == known
+    assert not any("nothing is known" in q.messages[-1].content for q in judge.asked)
+    level = rate_level(judge, answers, QUESTIONS)
+    assert len(level) == len(answers)
+    found = score_open_ended(people, fit, level, preferences, resamples=0)
+    assert (found.pairs, found.unjudged) == (60, 51)
+    # Where nothing at all can be judged, systems still stand there with the reason.
+    alone = score_open_ended(people, level=level, resamples=0)
+    assert {name: each.reason for name, each in alone.fit.items()} == dict.fromkeys(
+        ("one", "two"), "nothing was judged"
+    )
+
+
+def test_the_agreement_of_judges_is_uncertain_by_people(few_people: BenchmarkPeople) -> None:
+    rng = np.random.default_rng(4)
+    heard = {person: rng.normal(3, 1) + rng.normal(0, 0.7, 2) for person in few_people.ids}
+
+    def agreement(times: int) -> Estimate:
+        ratings = [
+            Rating(judge, OpenAnswer("one", person, "N1", number, ""), value)
+            for person, values in heard.items()
+            for number in range(times)
+            for judge, value in zip("ab", values.tolist(), strict=True)
+        ]
+        return score_open_ended(few_people, ratings, resamples=1000).fit_agreement
+
+    # Answers that say what others of the same person said add nothing.
+    once, often = agreement(1), agreement(16)
+    assert often.value == pytest.approx(once.value, abs=0.05)
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.1)
+
+
+def test_two_people_have_no_interview_and_the_reason_is_their_number(
+    few_people: BenchmarkPeople,
+) -> None:
+    people = few_people.take([0, 1])
+    judge = judge_of_fit(few_people)
+    ratings = rate_level(judge, told(people, "like"), QUESTIONS)
+    found = score_open_ended(people, level=ratings, resamples=0).interview["like"]
+    for each in (found.mean, *found.by_trait.values()):
+        assert each.reason == "answers of fewer than 3 people were rated"
+    same = [
+        rating._replace(value=3.0)
+        for rating in rate_level(judge, told(few_people, "like"), QUESTIONS)
+    ]
+    found = score_open_ended(few_people, level=same, resamples=0).interview["like"]
+    assert found.mean.reason.startswith("answers were rated alike for everybody")
 
 
 def test_the_interview_gives_trait_scores_back(few_people: BenchmarkPeople) -> None:

@@ -286,9 +286,16 @@ def test_scores_are_compared_in_pairs(few_people: BenchmarkPeople) -> None:
     wanted = agreeing.find("error", "median").value - neutral.find("error", "median").value
     assert found.value == pytest.approx(wanted)
     assert found.low < found.value < found.high
-    other = score_person_answers(constant(few_people, 3), few_people, PeopleBootstrap(12))
-    with pytest.raises(UsageError, match="not resampled together"):
-        agreeing.difference(other, "error", "median")
+    fewer = few_people.take(range(11))
+    for other in (
+        score_person_answers(constant(few_people, 3), few_people, PeopleBootstrap(12)),
+        score_person_answers(
+            constant(few_people, 3), few_people, PeopleBootstrap(12, resamples=500, seed=1)
+        ),
+        score_person_answers(constant(fewer, 3), fewer, PeopleBootstrap(11, resamples=500)),
+    ):
+        with pytest.raises(UsageError, match="not resampled together"):
+            agreeing.difference(other, "error", "median")
     with pytest.raises(UsageError, match="no figure"):
         agreeing.find("error", "mode")
 

@@ -5,9 +5,20 @@ import math
 import numpy as np
 import pytest
 
-from allport.errors import ModelError
-from allport.evaluation import fluency, neutral_texts, word_log_probabilities
+from allport.errors import ModelError, UsageError
+from allport.evaluation import (
+    NeutralText,
+    PersonMethod,
+    exercise_kinds,
+    exercises,
+    fluency,
+    measure_side_effects,
+    neutral_texts,
+    plan_cells,
+    word_log_probabilities,
+)
 from allport.models import Question, Response, ScriptedRespondent
+from allport.psychometrics.intervals import mean_interval
 
 
 def test_the_texts_are_in_two_parts_and_differ() -> None:
@@ -50,12 +61,60 @@ def test_a_respondent_without_full_probabilities_is_refused() -> None:
         word_log_probabilities(ScriptedRespondent(lambda question: None))
 
 
+@pytest.mark.parametrize("continuation", ["cat", "cat cat cat", ""])
+def test_a_continuation_without_another_order_is_refused(continuation: str) -> None:
+    texts = [NeutralText("The", continuation)]
+    with pytest.raises(UsageError, match="no two different words"):
+        word_log_probabilities(ScriptedRespondent(lambda question: (0.5, 0.1)), texts=texts)
+
+
+def test_tasks_are_as_uncertain_in_every_cell_as_they_are_few() -> None:
+    answers = {e.question: e.answer for kind in exercise_kinds() for e in exercises(kind)}
+
+    def does(question: Question) -> Response | tuple[float, float]:
+        if question.reading != "generation":
+            return 0.5, 0.1
+        said = question.messages[-1].content
+        # Whole kinds go right, so that it is the same in the place of everybody.
+        right = said.startswith(("What is", "Copy"))
+        text = answers[said] if right else "?"
+        return Response(question.item, question.condition, None, None, math.nan, text=text)
+
+    model = ScriptedRespondent(does)
+    steered = PersonMethod.of_respondent("steering", model)
+    found = measure_side_effects(model, plan_cells([steered], ()), ["p0", "p1", "p2"])
+    plain, own = (found[name]["tasks done rightly"] for name in ("unaligned", "steering"))
+    assert plain == own
+    assert 0.1 < plain.low < plain.value < plain.high < 0.9
+
+
+def test_tasks_are_averaged_over_people_before_exercises_are_drawn() -> None:
+    answers = {e.question: e.answer for kind in exercise_kinds() for e in exercises(kind)}
+
+    def does(question: Question) -> Response | tuple[float, float]:
+        if question.reading != "generation":
+            return 0.5, 0.1
+        said = question.messages[-1].content
+        # In the place of p1 everything goes right, in that of p0 only copying.
+        right = said.startswith("Copy") or question.condition.persona == "p1"
+        text = answers[said] if right else "?"
+        return Response(question.item, question.condition, None, None, math.nan, text=text)
+
+    steered = PersonMethod.of_respondent("steering", ScriptedRespondent(does))
+    model = ScriptedRespondent(does)
+    found = measure_side_effects(model, plan_cells([steered], ()), ["p0", "p1"], tasks=4)
+    # One of seven kinds by both, the others by one of two.
+    wanted = mean_interval([1.0] * 4 + [0.5] * 24)
+    done = found["steering"]["tasks done rightly"]
+    assert done.value == pytest.approx(wanted.value)
+    assert done.high - done.low == pytest.approx(wanted.high - wanted.low, rel=0.2)
+
+
 def test_a_real_model_gives_the_probabilities_that_its_logits_say() -> None:
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from allport.evaluation import NeutralText
     from allport.models import TransformersModel
 
     words = ["<end>", "Answer:", *["Go", "on", "with", "the", "text", "where", "it", "stops."]]

@@ -89,6 +89,12 @@ def test_steered_cells_are_asked_with_everybody_mixed(
     tiny: Any, people: BenchmarkPeople, store: Any
 ) -> None:
     methods = steering_methods(tiny, store, people.ids)
+    controls = {method.name: method.control_of for method in methods}
+    assert controls == {
+        "steering": None,
+        "sign-flipped": "steering",
+        "random direction": "steering",
+    }
     # In one order: to this model, options are unknown words, and both orders look alike.
     settings: dict[str, Any] = {"prompts": (), "orders": ("forward",), "progress": None}
     found = run_person_benchmark(tiny, people, methods, **settings)
@@ -163,6 +169,8 @@ def test_saved_alignments_are_a_method_with_controls_fit_time_and_side_effects(
         "caa, sign-flipped",
         "caa, random direction",
     ]
+    controls = {method.name: method.control_of for method in methods}
+    assert controls == {"caa": None, "caa, sign-flipped": "caa", "caa, random direction": "caa"}
     plain, _, own, *_ = (cell.answers.expected for cell in found.cells)
     assert np.ptp(plain, axis=0).max() == 0
     assert np.abs(own - plain).max() > 1e-3

@@ -21,8 +21,8 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-from scipy.stats import binomtest
-
+from allport.errors import ModelError
+from allport.evaluation.share_intervals import wilson_interval
 from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
 
@@ -160,6 +160,27 @@ def ability_scores(
     Raises:
         ModelError: The respondent writes no text.
     """
+    done = exercises_done(respondent, system, person=person, n_per_kind=n_per_kind, seed=seed)
+    scores = {kind: _share([right for e, right in done if e.kind == kind]) for kind in _KINDS}
+    return MappingProxyType({**scores, "all": _share([right for _, right in done])})
+
+
+def exercises_done(
+    respondent: Respondent,
+    system: str = "",
+    *,
+    person: str = "",
+    n_per_kind: int = 40,
+    seed: int = 0,
+) -> list[tuple[Exercise, bool]]:
+    """Held-out exercises, and whether each was answered rightly; arguments as `ability_scores`.
+
+    The same seed draws the same exercises in the same order. One that got no text is not done,
+    where others got some.
+
+    Raises:
+        ModelError: The respondent writes no text.
+    """
     rng = random.Random(seed)
     asked: list[Exercise] = []
     for kind in _KINDS:
@@ -181,18 +202,20 @@ def ability_scores(
         )
         for number, exercise in enumerate(asked, start=1)
     ]
-    said = {response.item: response.text or "" for response in respondent.answer(questions)}
-    right = [e.answered_by(said[q.item]) for e, q in zip(asked, questions, strict=True)]
-    scores = {
-        kind: _share([r for r, e in zip(right, asked, strict=True) if e.kind == kind])
-        for kind in _KINDS
-    }
-    return MappingProxyType({**scores, "all": _share(right)})
+    said = {response.item: response.text for response in respondent.answer(questions)}
+    if all(text is None for text in said.values()):
+        raise ModelError(
+            f"{respondent.name} writes no text, so it cannot do exercises; ask a model that "
+            "generates."
+        )
+    return [
+        (exercise, exercise.answered_by(said[number] or ""))
+        for number, exercise in enumerate(asked, start=1)
+    ]
 
 
 def _share(right: Sequence[bool]) -> Estimate:
-    interval = binomtest(int(sum(right)), len(right)).proportion_ci(method="wilson")
-    return Estimate(sum(right) / len(right), interval.low, interval.high)
+    return wilson_interval(sum(right), len(right))
 
 
 def _plain(text: str) -> str:

@@ -17,8 +17,9 @@ import pickle
 from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, groupby
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from allport.alignment.people_alignments import PeopleAlignments
 from allport.alignment.ray_engine import import_ray, ray_map
 from allport.errors import UsageError
 from allport.models.loading import load_model
@@ -46,7 +47,7 @@ class ClusterRespondent:
             UsageError: A model was not loaded by name, or Ray is not installed.
         """
         self._respondent = respondent
-        self._packed = _packed(respondent)
+        self._packed, self._alignments = _packed(respondent)
         devices = {parameter.device for parameter in model.model.parameters()}
         self._gpus = sum(device.type == "cuda" for device in devices)
 
@@ -67,11 +68,23 @@ class ClusterRespondent:
         """
         people = [list(own) for _, own in groupby(questions, lambda q: q.condition.persona)]
         parts = (
-            list(chain(*people[start : start + _PEOPLE_AT_ONCE]))
+            self._part(list(chain(*people[start : start + _PEOPLE_AT_ONCE])))
             for start in range(0, len(people), _PEOPLE_AT_ONCE)
         )
         for responses in ray_map(_answered, self._packed, parts, gpus=self._gpus):
             yield from responses
+
+    def _part(self, questions: list[Question]) -> _Part:
+        asked = {question.condition.persona for question in questions}
+        return _Part(questions, [each.only(asked) for each in self._alignments])
+
+
+class _Part(NamedTuple):
+    """What a task is sent."""
+
+    questions: list[Question]
+    alignments: list[PeopleAlignments]
+    """Of the people of these questions alone, in the order in which `_packed` left them out."""
 
 
 def check_loadable(model: Respondent) -> TransformersModel:
@@ -93,14 +106,39 @@ def check_loadable(model: Respondent) -> TransformersModel:
     return model
 
 
-def _packed(respondent: Respondent) -> bytes:
-    """A respondent as bytes, every model in it as what it was loaded with and aligned by."""
+def _packed(respondent: Respondent) -> tuple[bytes, list[PeopleAlignments]]:
+    """A respondent as bytes, every model in it as what it was loaded with and aligned by.
+
+    Alignments of many people are left out of the bytes and given beside them: a task is sent those
+    of its own people alone, however many there are.
+    """
     base = import_ray().cloudpickle.CloudPickler
+    left_out: list[PeopleAlignments] = []
+
+    def number(pickler: Any, part: object) -> int | None:
+        if not isinstance(part, PeopleAlignments):
+            return None
+        if part not in left_out:
+            left_out.append(part)
+        return left_out.index(part)
+
     table = ChainMap({TransformersModel: _by_name}, base.dispatch_table)
     stream = io.BytesIO()
     # A class of its own: a pickler takes its table from the class when it is made.
-    type("Pickler", (base,), {"dispatch_table": table})(stream).dump(respondent)
-    return stream.getvalue()
+    members = {"dispatch_table": table, "persistent_id": number}
+    type("Pickler", (base,), members)(stream).dump(respondent)
+    return stream.getvalue(), left_out
+
+
+class _Unpickler(pickle.Unpickler):
+    """Puts the alignments of a task's people where those of everybody were."""
+
+    def __init__(self, packed: bytes, alignments: Sequence[PeopleAlignments]) -> None:
+        super().__init__(io.BytesIO(packed))
+        self._alignments = alignments
+
+    def persistent_load(self, number: int) -> PeopleAlignments:
+        return self._alignments[number]
 
 
 def _by_name(model: TransformersModel) -> tuple[Any, ...]:
@@ -120,6 +158,6 @@ def _loaded(loading: str) -> TransformersModel:
     return check_loadable(load_model(**arguments))
 
 
-def _answered(packed: bytes, questions: list[Question]) -> list[Response]:
-    respondent: Respondent = pickle.loads(packed)
-    return list(respondent.answer(questions))
+def _answered(packed: bytes, part: _Part) -> list[Response]:
+    respondent: Respondent = _Unpickler(packed, part.alignments).load()
+    return list(respondent.answer(part.questions))

@@ -27,6 +27,7 @@ from allport.administration.responses import answers, option_places, option_prob
 from allport.administration.templates import standard_templates, wordings
 from allport.errors import ResponsesError, UsageError
 from allport.evaluation.score_reliability import ScoreReliability, item_scores, reliability_by_trait
+from allport.evaluation.share_intervals import share_interval
 from allport.inventories.inventory import Inventory
 from allport.models.human_answers import HumanAnswers
 from allport.personas.trait_levels import BIG_FIVE, DARK_TRIAD, TraitLevels
@@ -96,7 +97,8 @@ class ItemEvaluation:
     parsed."""
     low_mass: Mapping[str, Estimate]
     """Share of items whose labels have less than half, or a quarter, of the probability, by that
-    share as text, 0 to 100. An answer that is missing gave none to any label."""
+    share as text, 0 to 100. An answer that is missing gave none to any label, unless the
+    respondent tells no probabilities at all."""
     sensitivity: Mapping[str, Sensitivity]
     """By factor: template, order, form."""
     position: PositionEffect
@@ -256,7 +258,10 @@ def _label_mass(frame: pl.DataFrame, inventory: Inventory) -> Floats:
     """Mean label mass by item, shape (items,); NaN where the respondent does not tell it."""
     mass = answers(frame, inventory, "label_mass").values
     missing = np.isnan(answers(frame, inventory, "choice").values)
-    return _mean(np.where(missing, 0.0, mass))
+    # Who answers and tells no mass tells none by not answering either.
+    if missing.all() or not np.isnan(mass).all():
+        mass = np.where(missing, 0.0, mass)
+    return _mean(mass)
 
 
 def _low_mass(mass: Floats, share: float, settings: Mapping[str, Any]) -> Estimate:
@@ -432,11 +437,11 @@ def _generated(
     frame = measure(
         respondent, inventory, design, _part(folder, "generated"), progress=progress
     ).responses
-    from scipy.stats import binomtest
-
-    found = []
-    for bad in (frame["refused"] | frame["unparsable"], frame["refused"]):
-        count = int(bad.sum())
-        interval = binomtest(count, frame.height).proportion_ci(method="wilson")
-        found.append(Estimate(100 * count / frame.height, 100 * interval.low, 100 * interval.high))
-    return found[0], found[1]
+    cluster_of = dict(zip(numbers, _clusters(inventory), strict=True))
+    clusters = [cluster_of[number] for number in frame["item"].to_list()]
+    refused = frame["refused"]
+    unusable, refusals = (
+        _percent(share_interval(bad.to_numpy(), clusters, seed))
+        for bad in (refused | frame["unparsable"], refused)
+    )
+    return unusable, refusals

@@ -26,6 +26,7 @@ __all__ = [
     "LEVEL_RUBRIC",
     "Preference",
     "Rating",
+    "known_statements",
     "prefer",
     "rate_fit",
     "rate_level",
@@ -105,6 +106,9 @@ def rate_fit(
 ) -> list[Rating]:
     """How well each answer fits the person in whose place it was given, on `FIT_RUBRIC`.
 
+    Answers on a facet of which the person answered no test item are left out: nothing is known to
+    judge them by.
+
     Args:
         judge: Any respondent.
         answers: Of all systems.
@@ -119,9 +123,10 @@ def rate_fit(
     """
     asked = _by_key(questions)
     described = {
-        (answer.person, answer.facet): _description(people, answer.person, answer.facet)
-        for answer in answers
+        pair: "\n".join(known_statements(people, *pair))
+        for pair in dict.fromkeys((answer.person, answer.facet) for answer in answers)
     }
+    judged = [answer for answer in answers if described[answer.person, answer.facet]]
 
     def texts(answer: OpenAnswer) -> tuple[str, tuple[str, ...]]:
         text = _FIT_TASK.format(
@@ -132,7 +137,7 @@ def rate_fit(
         )
         return text, FIT_RUBRIC
 
-    return _rated(judge, "fit", answers, texts, seed, kept)
+    return _rated(judge, "fit", judged, texts, seed, kept)
 
 
 def rate_level(
@@ -180,7 +185,8 @@ def prefer(
     """Which system's answer a judge takes for the person's own, all shown side by side.
 
     The answers stand in a shuffled order, and once more in the reverse of it, so that a liking for
-    a place in the list cancels. Questions that not every system answered are left out.
+    a place in the list cancels. Questions that not every system answered are left out, and so are
+    those on a facet of which the person answered no test item.
 
     Args:
         judge: As for `rate_fit`.
@@ -205,7 +211,12 @@ def prefer(
         together.setdefault((answer.person, answer.facet, answer.number), {})[answer.system] = (
             answer
         )
-    whole = {key: each for key, each in together.items() if len(each) == len(systems)}
+    described = {key[:2]: "\n".join(known_statements(people, *key[:2])) for key in together}
+    whole = {
+        key: each
+        for key, each in together.items()
+        if len(each) == len(systems) and described[key[:2]]
+    }
     identity = _identity(judge)
     before: dict[tuple[str, str, int], dict[str, float]] = {}
     for line in () if kept is None else kept.read():
@@ -222,7 +233,7 @@ def prefer(
         for number, key in enumerate(some, start=1):
             replies = [_quoted(whole[key][system].text) for system in systems]
             text = _PREFER_TASK.format(
-                person=_description(people, key[0], key[1]),
+                person=described[key[:2]],
                 question=_of(asked, whole[key][systems[0]]).text,
                 options="{options}",
             )
@@ -341,21 +352,22 @@ def _identity(judge: Respondent) -> str:
     return sha256_of(json.dumps(judge.describe(), sort_keys=True, default=str))
 
 
-def _description(people: BenchmarkPeople, person: str, facet: str) -> str:
-    """What a person said to the test items of a facet, as statements with answers."""
+def known_statements(people: BenchmarkPeople, person: str, facet: str) -> list[str]:
+    """What a person said to the test items of a facet, as statements with answers.
+
+    Raises:
+        UsageError: There is no such person.
+    """
     if person not in people.ids:
         raise UsageError(f"{people.name} has no person {person!r} to judge answers by.")
-    return "\n".join(_said(people, person, facet)) or "(nothing is known of this)"
-
-
-def _said(people: BenchmarkPeople, person: str, facet: str) -> Iterator[str]:
     row = people.ids.index(person)
     texts = {option.value: option.text for option in people.inventory.scale}
-    for column in people.facets.get(facet, ()):
-        value = people.targets[row, column]
-        if not np.isnan(value):
-            item = people.test_items[column]
-            yield f"{(item.text or '').rstrip('.')}: {texts[value]}"
+    items = [(people.test_items[c], people.targets[row, c]) for c in people.facets.get(facet, ())]
+    return [
+        f"{(item.text or '').rstrip('.')}: {texts[value]}"
+        for item, value in items
+        if not np.isnan(value)
+    ]
 
 
 def _by_key(questions: Sequence[OpenQuestion]) -> dict[tuple[str, int], OpenQuestion]:

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from allport.administration.design import Design
 from allport.administration.measuring import measure
-from allport.administration.responses import answers
 from allport.corpora.people import PeopleCorpus
 from allport.corpora.people_simulation import simulate_people
 from allport.errors import UsageError
+from allport.evaluation.person_answers import answers_from_responses
 from allport.evaluation.person_baselines import baselines
+from allport.evaluation.person_scores import corrected_errors
 from allport.evaluation.person_targets import BenchmarkPeople, benchmark_people
 from allport.personas.person import Person
 from allport.psychometrics.estimate import Estimate
@@ -44,9 +45,11 @@ class PersonDistance(NamedTuple):
     kind: Kind
     distance: Estimate
     """Mean absolute distance of the expected answer over the held-out items, scale points, with an
-    interval over items by facet."""
+    interval over items by facet. Without a usable answer it is that of the farthest option."""
     nearer: Estimate
     """How much nearer than the first respondent, item by item; undefined for it and for rules."""
+    unusable: float
+    """Share of the questions that got no usable answer, 0 to 1."""
 
 
 class OnePerson(NamedTuple):
@@ -55,7 +58,7 @@ class OnePerson(NamedTuple):
     name: str
     simulated: bool
     items: int
-    """Held-out items compared."""
+    """Held-out items compared: those that the person answered."""
     fitted_on: int
     """Items that alignments and rules know the person's answers to."""
     rows: tuple[PersonDistance, ...]
@@ -63,6 +66,9 @@ class OnePerson(NamedTuple):
 
 def among_others(person: Person, *, others: int = _OTHERS, seed: int = 0) -> BenchmarkPeople:
     """A person among simulated others, from whom rules about other people take their figures.
+
+    The corpus is said to be simulated, as nearly everybody in it is; the column `simulated` of
+    what is known about them tells of each.
 
     Raises:
         UsageError: The person did not answer the items of the IPIP-NEO-300.
@@ -75,8 +81,18 @@ def among_others(person: Person, *, others: int = _OTHERS, seed: int = 0) -> Ben
     )
     about = pl.concat(
         [
-            pl.DataFrame({"id": [person.name], "sex": [person.sex], "age": [person.age]}),
-            crowd.about,
+            pl.DataFrame(
+                {
+                    "id": [person.name],
+                    "sex": [person.sex],
+                    "age": [person.age],
+                    "simulated": [person.simulated],
+                }
+            ),
+            # An id that begins with the person's own and goes on is never the same.
+            crowd.about.with_columns(
+                pl.format("{}, {}", pl.lit(person.name), "id").alias("id"), simulated=pl.lit(True)
+            ),
         ],
         how="diagonal_relaxed",
     )
@@ -115,7 +131,7 @@ def person_distances(
         seed: Of resampling.
         progress: See `measure`.
     """
-    truth = people.targets[0]
+    alone = people.take([0])
     facets = [item.facet or item.trait for item in people.test_items]
     design = Design(templates=templates, items=people.split.held_out)
     rows: list[PersonDistance] = []
@@ -126,26 +142,31 @@ def person_distances(
     ]
     for name, kind, respondent in asked:
         run = measure(respondent, people.inventory, design, progress=progress)
-        values = answers(run.responses, people.inventory, "expected_literal").values
-        said = np.nanmean(values[:, people.test], axis=0)
-        distance = np.abs(said - truth)
+        given = answers_from_responses(name, run.responses, alone)
+        distance = corrected_errors(given, alone, "expected")[0]
         nearer = Estimate(float("nan"), reason="it is what the others are compared with")
         if first is None:
             first = distance
         else:
             nearer = mean_interval(first - distance, clusters=facets, seed=seed)
-        rows.append(
-            PersonDistance(name, kind, mean_interval(distance, clusters=facets, seed=seed), nearer)
-        )
+        found = mean_interval(distance, clusters=facets, seed=seed)
+        unusable = 1 - float(given.usable.mean())
+        rows.append(PersonDistance(name, kind, found, nearer, unusable))
     for rule in baselines(people, seed=seed):
         if rule.name in _RULES:
             # The expected answer of this rule is the mean of everybody, the person included.
             by_median = rule.name == "item median of the others"
-            said = (rule.answers.median if by_median else rule.answers.expected)[0]
-            distance = np.abs(said - truth)
+            own = rule.answers.take([0])
+            distance = corrected_errors(own, alone, "median" if by_median else "expected")[0]
             found = mean_interval(distance, clusters=facets, seed=seed)
             none = Estimate(float("nan"), reason="a rule asks no model")
-            rows.append(PersonDistance(rule.name, "rule", found, none))
+            unusable = 1 - float(own.usable.mean())
+            rows.append(PersonDistance(rule.name, "rule", found, none, unusable))
+    about = alone.corpus.about
     return OnePerson(
-        people.ids[0], people.corpus.simulated, len(truth), len(people.split.fit), tuple(rows)
+        name=people.ids[0],
+        simulated=bool(about["simulated"][0]) if "simulated" in about else people.corpus.simulated,
+        items=int((~np.isnan(alone.targets)).sum()),
+        fitted_on=int((~np.isnan(alone.literal[:, alone.fit])).sum()),
+        rows=tuple(rows),
     )

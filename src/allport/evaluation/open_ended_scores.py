@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from allport.evaluation.judging import Preference, Rating
-from allport.evaluation.people_bootstrap import PeopleBootstrap
+from allport.evaluation.judging import Preference, Rating, known_statements
+from allport.evaluation.people_bootstrap import FEWEST_CORRELATED, PeopleBootstrap
 from allport.evaluation.person_targets import BenchmarkPeople, known_mean
 from allport.psychometrics.agreement import krippendorff_alpha
 from allport.psychometrics.estimate import Estimate, undefined
@@ -20,6 +20,8 @@ __all__ = ["InterviewScores", "OpenEndedScores", "score_open_ended"]
 Floats = NDArray[np.float64]
 
 _ONE_JUDGE = "agreement takes two judges or more"
+_FEW_RATED = f"answers of fewer than {FEWEST_CORRELATED} people were rated"
+_RATED_ALIKE = "answers were rated alike for everybody, or everybody is alike"
 
 
 class InterviewScores(NamedTuple):
@@ -47,6 +49,11 @@ class OpenEndedScores:
     """Likewise for the interview."""
     unusable: Mapping[str, int]
     """Judgements that could not be used, by judge."""
+    pairs: int
+    """Pairs of a person and a facet that something was written on."""
+    unjudged: int
+    """Those of them without an answer of the person to a test item: nothing there says how an
+    answer would fit, so they count in the interview alone."""
 
 
 def score_open_ended(
@@ -63,7 +70,7 @@ def score_open_ended(
     Args:
         people: In whose place answers were given.
         fit: Ratings of fit by all judges.
-        level: Ratings of level by all judges.
+        level: Ratings of level by all judges; they tell on which facets something was written.
         preferences: Choices by all judges.
         resamples: Of people.
         seed: Of the resamples.
@@ -76,12 +83,13 @@ def score_open_ended(
     for choice in preferences:
         lost = any(np.isnan(share) for share in choice.shares.values())
         unusable[choice.judge] = unusable.get(choice.judge, 0) + int(lost)
+    pairs = {(rating.answer.person, rating.answer.facet) for rating in (*fit, *level)}
     return OpenEndedScores(
         fit={
             system: _over_people(
                 boot, ((row[r.answer.person], r.value) for r in fit if r.answer.system == system)
             )
-            for system in _systems(fit)
+            for system in _systems((*fit, *level))
         },
         preferred={
             system: _over_people(
@@ -98,6 +106,8 @@ def score_open_ended(
         fit_agreement=_agreement(fit, resamples, seed),
         level_agreement=_agreement(level, resamples, seed),
         unusable=unusable,
+        pairs=len(pairs),
+        unjudged=sum(not known_statements(people, *pair) for pair in pairs),
     )
 
 
@@ -143,10 +153,12 @@ def _interview(
     keyed = people.reversed_by_key(people.targets)
     own = np.stack([known_mean(keyed[:, columns]) for columns in people.traits.values()], axis=1)
     resampled = boot.correlations(given, own)
-    reason = "answers were rated alike for everybody, or not rated"
+    rated = (~(np.isnan(given) | np.isnan(own))).sum(axis=0)
+    reasons = [_FEW_RATED if count < FEWEST_CORRELATED else _RATED_ALIKE for count in rated]
+    without = np.flatnonzero(np.isnan(resampled.observed))
     return InterviewScores(
-        dict(zip(people.traits, resampled.estimates(reason), strict=True)),
-        resampled.mean().estimate(reason),
+        dict(zip(people.traits, resampled.estimates(reasons), strict=True)),
+        resampled.mean().estimate(reasons[without[0]] if without.size else ""),
     )
 
 
@@ -154,8 +166,11 @@ def _agreement(ratings: Sequence[Rating], resamples: int, seed: int) -> Estimate
     judges = list(dict.fromkeys(rating.judge for rating in ratings))
     if len(judges) < 2:
         return undefined(_ONE_JUDGE)
-    units = {key: index for index, key in enumerate(dict.fromkeys(r.answer.key for r in ratings))}
+    units = {r.answer.key: r.answer.person for r in ratings}
+    place = {key: index for index, key in enumerate(units)}
     table = np.full((len(judges), len(units)), np.nan)
     for rating in ratings:
-        table[judges.index(rating.judge), units[rating.answer.key]] = rating.value
-    return krippendorff_alpha(table, "interval", resamples=resamples, seed=seed)
+        table[judges.index(rating.judge), place[rating.answer.key]] = rating.value
+    return krippendorff_alpha(
+        table, "interval", clusters=list(units.values()), resamples=resamples, seed=seed
+    )

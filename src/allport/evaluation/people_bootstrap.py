@@ -102,7 +102,7 @@ class PeopleBootstrap:
             raise UsageError(f"{people} people cannot be resampled {resamples} times.")
         self.people = people
         self.resamples = resamples
-        self._seed = seed
+        self.seed = seed
 
     def sums(self, columns: Floats, statistic: Callable[[Floats], Floats]) -> Resampled:
         """Resample a statistic of sums over people.
@@ -184,7 +184,7 @@ class PeopleBootstrap:
         return np.concatenate(list(self._drawn()))
 
     def _drawn(self) -> Iterator[Floats]:
-        rng = np.random.default_rng(self._seed)
+        rng = np.random.default_rng(self.seed)
         chances = np.full(self.people, 1 / self.people)
         batch = max(1, BATCH_NUMBERS // self.people)
         for done in range(0, self.resamples, batch):

@@ -39,6 +39,8 @@ class PersonMethod:
     """Whether it is also asked together with each prompt; controls need not be."""
     fit_seconds: float | None = None
     """What fitting took for all people together, where that is known."""
+    control_of: str | None = None
+    """Name of the method that this is a control of, and that is compared with it."""
 
     @classmethod
     def of_respondent(cls, name: str, respondent: Respondent, **settings: Any) -> PersonMethod:

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 from allport.errors import RunError
 from allport.evaluation.open_ended_scores import OpenEndedScores
 from allport.evaluation.person_answers import READINGS
-from allport.evaluation.person_benchmark import PersonBenchmark
+from allport.evaluation.person_benchmark import Cell, PersonBenchmark
+from allport.evaluation.person_cells import UNALIGNED
 from allport.evaluation.person_scores import ALL, EVERYONE, PersonScores
-from allport.evaluation.steering_cells import RANDOM_DIRECTION, SIGN_FLIPPED
 from allport.files import write_atomically
 from allport.psychometrics.estimate import Estimate
 
@@ -27,15 +27,8 @@ __all__ = [
     "write_person_report",
 ]
 
-_REFERENCES: Final = (
-    "unaligned",
-    RANDOM_DIRECTION,
-    SIGN_FLIPPED,
-    "constant C",
-    "own facet mean",
-    "item mean + facet offset",
-)
-"""What every cell is compared with, where it is there."""
+_RULES: Final = ("constant C", "own facet mean", "item mean + facet offset")
+"""What every cell is compared with, where it is there, beside the model as it is."""
 _SCORES: Final = "scores.json"
 _PAGE: Final = "report.md"
 _FORMAT: Final = "allport-person-scores-1"
@@ -94,6 +87,9 @@ def person_report(
 ) -> PersonReport:
     """Score a benchmark and compare its cells with what stands beside them.
 
+    Every cell is compared with the unaligned model, with three rules that need none, and with the
+    controls of its own method.
+
     Args:
         benchmark: What was asked.
         side_effects: What else changed, by cell and by what was measured.
@@ -105,10 +101,19 @@ def person_report(
     comparisons = [
         Comparison(cell.name, name, compared_with(scores[cell.name], scores[name]))
         for cell in benchmark.cells
-        for name in _REFERENCES
+        for name in (UNALIGNED, *_controls(benchmark, cell), *_RULES)
         if name in scores and name != cell.name
     ]
     return PersonReport(benchmark, scores, tuple(comparisons), side_effects or {}, open_ended)
+
+
+def _controls(benchmark: PersonBenchmark, cell: Cell) -> list[str]:
+    """Names of the cells that are controls of this cell's method."""
+    if cell.plan.method is None:
+        return []
+    own = cell.plan.method.name
+    methods = [(other.name, other.plan.method) for other in benchmark.cells]
+    return [name for name, method in methods if method is not None and method.control_of == own]
 
 
 def compared_with(scores: PersonScores, reference: PersonScores) -> Estimate:
@@ -147,6 +152,7 @@ def report_json(report: PersonReport) -> dict[str, Any]:
             cell = cells[name]
             content |= {
                 "method": None if cell.plan.method is None else cell.plan.method.name,
+                "control_of": None if cell.plan.method is None else cell.plan.method.control_of,
                 "prompt": None if cell.plan.prompts is None else cell.plan.prompts.name,
                 "responses": cell.responses,
                 "prompt_tokens": cell.prompt_tokens,
@@ -350,10 +356,16 @@ def _open_ended_tables(report: PersonReport) -> Iterator[str]:
         ("fit", found.fit_agreement),
         ("level", found.level_agreement),
     ):
-        said = _text(agreement) if not agreement.reason else f"– ({agreement.reason})"
-        yield f"Krippendorff's alpha between judges, {what}: {said}."
+        why = f" ({agreement.reason})" if agreement.reason else ""
+        yield f"Krippendorff's alpha between judges, {what}: {_text(agreement)}{why}."
     unusable = ", ".join(f"{_cell(judge)} {lost}" for judge, lost in found.unusable.items())
     yield f"Judgements that could not be used: {unusable}."
+    if found.unjudged:
+        yield (
+            f"Of {found.unjudged} of {found.pairs} pairs of a person and a facet nothing is known "
+            "to judge by, as the person answered no test item of the facet: they count in the "
+            "interview alone."
+        )
 
 
 def _cost_table(report: PersonReport) -> Iterator[str]:

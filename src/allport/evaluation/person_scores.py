@@ -81,6 +81,8 @@ class PersonScores:
     """People whose profile r has no value, and who are left out of its mean."""
     resampled: Mapping[tuple[str, str], Resampled]
     """The figures over all scales and everyone with their resamples, by metric and reading."""
+    seed: int
+    """Of the resamples."""
 
     def find(
         self, metric: str, reading: str = "", scale: str = ALL, group: str = EVERYONE
@@ -98,17 +100,20 @@ class PersonScores:
     def difference(self, other: PersonScores, metric: str, reading: str = "") -> Estimate:
         """This respondent's figure less another's, with the interval of a paired comparison.
 
-        Both must have been scored with the same `PeopleBootstrap`.
+        Both must be of the same people in the same order, as those of one benchmark are, and be
+        scored with equal numbers and seeds of resamples.
 
         Raises:
-            UsageError: One of them has no such figure over all scales.
+            UsageError: One of them has no such figure over all scales, or they were drawn anew
+                differently.
         """
         key = (metric, reading)
         for scores in (self, other):
             if key not in scores.resampled:
                 raise UsageError(f"{scores.name} has no figure {metric!r} {reading!r} to compare.")
         own, others = self.resampled[key], other.resampled[key]
-        if own.draws.shape != others.draws.shape:
+        drawn = (self.people, self.seed, own.draws.shape)
+        if drawn != (other.people, other.seed, others.draws.shape):
             raise UsageError(f"{self.name} and {other.name} were not resampled together.")
         return own.minus(others).estimate("one of the two has no value")
 
@@ -207,6 +212,7 @@ def score_person_answers(
         calibration=scorer.calibration,
         profiles_undefined=int(np.isnan(scorer.profile).sum()),
         resampled=scorer.resampled,
+        seed=boot.seed,
     )
 
 

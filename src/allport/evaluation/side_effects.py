@@ -13,12 +13,13 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from allport.errors import ModelError
-from allport.evaluation.abilities import ability_scores
+from allport.errors import ModelError, UsageError
+from allport.evaluation.abilities import exercises_done
 from allport.evaluation.person_cells import CellPlan
+from allport.evaluation.share_intervals import share_interval
 from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
-from allport.psychometrics.intervals import bootstrap, mean_interval
+from allport.psychometrics.intervals import bootstrap
 
 __all__ = [
     "NeutralText",
@@ -68,11 +69,13 @@ def word_log_probabilities(
     Args:
         respondent: A local model, aligned or not.
         system: System text that stands before.
-        texts: What is gone on with; the shipped sentences by default.
+        texts: What is gone on with, each by two different words or more; the shipped sentences by
+            default.
         person: In whose place it is asked, where respondents differ by person.
 
     Raises:
         ModelError: The respondent gives no full probabilities.
+        UsageError: A continuation has no two different words.
     """
     texts = neutral_texts() if texts is None else texts
     lead = (Message("system", system),) if system else ()
@@ -115,7 +118,7 @@ def measure_side_effects(
         tasks: Exercises of each kind that are put in the place of each person; 0 for none.
 
     Raises:
-        ModelError: The model gives no full probabilities.
+        ModelError: The model gives no full probabilities, or writes no text.
     """
     plain = word_log_probabilities(model)
     found: dict[str, dict[str, Estimate]] = {}
@@ -134,19 +137,22 @@ def measure_side_effects(
 
 
 def _tasks_done(model: Respondent, cell: CellPlan, people: Sequence[str], tasks: int) -> Estimate:
-    """Share of exercises done rightly, the same ones in the place of everybody."""
-    shares = [
-        ability_scores(
+    """Share of exercises done rightly, the same ones in the place of everybody.
+
+    The interval is over exercises, in whose place however many were asked: cells that differ by
+    person and those that do not are then equally uncertain.
+    """
+    done = [
+        exercises_done(
             cell.respondent_for(model, person),
             cell.system_prompt(person),
             person=person,
             n_per_kind=tasks,
-        )["all"]
+        )
         for person in people
     ]
-    if len(shares) == 1:
-        return shares[0]
-    return mean_interval([share.value for share in shares])
+    right = np.array([[done_rightly for _, done_rightly in each] for each in done])
+    return share_interval(right.mean(axis=0))
 
 
 def fluency(aligned: Floats, plain: Floats, *, resamples: int = 2000) -> Mapping[str, Estimate]:
@@ -174,6 +180,11 @@ def fluency(aligned: Floats, plain: Floats, *, resamples: int = 2000) -> Mapping
 def _shuffled(text: str) -> str:
     """The same words in another order."""
     words = text.split()
+    if len(set(words)) < 2:
+        raise UsageError(
+            f"The continuation {text!r} has no two different words whose order could be changed; "
+            "give a longer one."
+        )
     mixed = list(words)
     generator = random.Random(_SEED)
     while mixed == words:

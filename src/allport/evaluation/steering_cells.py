@@ -65,8 +65,8 @@ def steering_methods(
     if controls:
         flipped: StoredAlignments = StoredAlignments(store, factor=-1.0)
         random = {person: random_direction(each, seed) for person, each in own.items()}
-        methods.append(_control(model, SIGN_FLIPPED, flipped))
-        methods.append(_control(model, RANDOM_DIRECTION, PeopleAlignments(random)))
+        methods.append(_control(model, STEERING, SIGN_FLIPPED, flipped))
+        methods.append(_control(model, STEERING, RANDOM_DIRECTION, PeopleAlignments(random)))
     return methods
 
 
@@ -122,9 +122,13 @@ def alignment_methods(
         flipped = {person: sign_flipped(each) for person, each in own.items()}
         random = {person: random_direction(each, seed) for person, each in own.items()}
         for control, made in ((SIGN_FLIPPED, flipped), (RANDOM_DIRECTION, random)):
-            methods.append(_control(model, f"{name}, {control}", PeopleAlignments(made)))
+            methods.append(_control(model, name, f"{name}, {control}", PeopleAlignments(made)))
     return methods
 
 
-def _control(model: TransformersModel, name: str, alignments: Aligning) -> PersonMethod:
-    return PersonMethod.of_respondent(name, model.aligned(alignments), with_prompts=False)
+def _control(
+    model: TransformersModel, method: str, name: str, alignments: Aligning
+) -> PersonMethod:
+    return PersonMethod.of_respondent(
+        name, model.aligned(alignments), with_prompts=False, control_of=method
+    )
