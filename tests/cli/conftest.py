@@ -91,6 +91,22 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Callable[[ScriptedRespondent], Non
 
 
 @pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """What every model is loaded with, in order; each is one that answers neutrally."""
+    import allport.models
+
+    found: list[tuple[str, dict[str, Any]]] = []
+
+    def load(name: str, **given: Any) -> ScriptedRespondent:
+        found.append((name, {key: value for key, value in given.items() if value is not None}))
+        return ScriptedRespondent(lambda question: 2, name)
+
+    for loader in ("load_model", "Endpoint"):
+        monkeypatch.setattr(allport.models, loader, load, raising=False)
+    return found
+
+
+@pytest.fixture
 def by_rule() -> Callable[..., ScriptedRespondent]:
     """Makes models that answer by rule."""
     return answering

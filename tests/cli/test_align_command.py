@@ -109,6 +109,15 @@ def test_fine_tuning_becomes_a_folder_to_measure_with(
     assert scores[0] == scores[2] != scores[1]
 
 
+def test_lists_may_have_spaces(allport: Any, local: TransformersModel, ann: Path) -> None:
+    lists = ("--templates", "letters, digits", "--contrasts", "levels, options")
+    said = allport("align", "tiny", "--to", ann, "--strength", 2, "--heads", 3, *lists)
+    assert said.code == 0, said.err
+    fitted = load_alignment(Path("alignments/tiny-ann-pas")).fit
+    assert list(fitted["templates"]) == ["letters", "digits"]
+    assert {contrast.split()[0] for contrast in fitted["contrasts"]} == {"levels", "options"}
+
+
 def test_alignments_are_added_up(allport: Any, local: TransformersModel, ann: Path) -> None:
     allport("align", "tiny", "--to", ann, "--strength", 2, "--out", "steering")
     said = allport(

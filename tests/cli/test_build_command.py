@@ -72,6 +72,25 @@ def test_what_cannot_be_built_is_a_sentence(allport: Any, sentence: Any) -> None
     sentence(allport(*BUILD), 2)
 
 
+def test_judges_take_the_options_of_their_kind(allport: Any, loaded: list[Any]) -> None:
+    Path("bank").mkdir()
+    for_both = ("--batch-size", 8, "--samples", 4, "--temperature", 0.5)
+    chosen = ("--writer", "./w", "--judge", "openai:j", "--judge", "./k", "--revision", "v1")
+    allport(*BUILD, "--statements", "0", *for_both, *chosen)
+    kept = [(name, given) for name, given in loaded]
+    assert kept == [
+        ("./w", {"batch_size": 8, "revision": "v1", "temperature": 0.5, "max_new_tokens": 700}),
+        ("j", {"samples": 4}),
+        ("./k", {"batch_size": 8}),
+    ]
+
+
+def test_what_is_the_writers_needs_a_writer(allport: Any, sentence: Any) -> None:
+    said = allport(*BUILD, "--judge", "./k", "--temperature", 0.5)
+    sentence(said, 2)
+    assert "name one with --writer" in said.err
+
+
 def test_a_writer_that_writes_no_text_is_named(allport: Any, sentence: Any, model: Any) -> None:
     model(ScriptedRespondent(lambda question: 0, "dumb"))
     said = allport(*BUILD, "--writer", "any")

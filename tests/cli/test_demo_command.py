@@ -20,6 +20,18 @@ def test_example_person_is_whole_and_labelled_as_simulated() -> None:
     assert len(set(person.literal_answers.values())) > 2
 
 
+def test_interrupted_it_names_the_folder_that_goes_on(
+    allport: Any, by_rule: Any, monkeypatch: pytest.MonkeyPatch, sentence: Any
+) -> None:
+    import allport.models as models
+
+    monkeypatch.setattr(models, "load_model", lambda name: by_rule(stop_after=9), raising=False)
+    said = allport("demo")
+    sentence(said, 1)
+    (folder,) = Path("runs").iterdir()
+    assert f"the same command with --out {folder} goes on there." in said.err
+
+
 def test_demo_measures_scores_and_names_its_report(
     allport: Any, by_rule: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

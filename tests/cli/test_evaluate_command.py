@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from allport.corpora import PeopleCorpus, simulate_people, write_people
+from allport.errors import ModelError
 from allport.inventories import load_inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
@@ -93,6 +94,102 @@ def test_judges_of_one_name_are_refused_before_anything_is_asked(
     assert not neutral.asked
 
 
+@pytest.mark.parametrize(
+    ("model", "judges", "loads"),
+    [
+        (
+            "./m",
+            ("openai:x",),
+            [("x", {"samples": 4}), ("./m", {"batch_size": 8, "temperature": 0.5})],
+        ),
+        (
+            "openai:m",
+            ("./x", "openai:y"),
+            [
+                ("./x", {"batch_size": 8}),
+                ("y", {"samples": 4}),
+                ("m", {"samples": 4, "temperature": 0.5}),
+            ],
+        ),
+    ],
+)
+def test_judges_take_the_options_of_their_kind(
+    allport: Any, loaded: list[Any], model: str, judges: tuple[str, ...], loads: list[Any]
+) -> None:
+    # Nothing is asked, as the folder is none.
+    Path("taken").touch()
+    named = [word for judge in judges for word in ("--judge", judge)]
+    options = ("--batch-size", 8, "--samples", 4, "--temperature", 0.5)
+    said = allport(
+        *("evaluate", "person", model, "--simulate", 3, "--out", "taken", *named, *options)
+    )
+    assert "taken is a file" in said.err
+    assert loaded == loads
+
+
+@pytest.mark.parametrize(
+    ("model", "judge", "option"),
+    [
+        ("./m", "./x", "samples"),
+        ("openai:m", "openai:x", "batch-size"),
+        ("openai:m", "./x", "revision"),
+    ],
+)
+def test_options_that_nobody_takes_are_refused(
+    allport: Any, loaded: list[Any], sentence: Any, model: str, judge: str, option: str
+) -> None:
+    words = ("evaluate", "person", model, "--simulate", 3, "--judge", judge)
+    said = allport(*words, f"--{option}", 4)
+    sentence(said, 2)
+    assert f"--{option} is for" in said.err
+
+
+def test_what_cannot_be_done_at_the_end_is_said_at_the_beginning(
+    allport: Any, neutral: ScriptedRespondent, sentence: Any
+) -> None:
+    nobody = allport(*PERSON, "--simulate", "3", *QUICK, "--judge", "x", "--open-people", "0")
+    sentence(nobody, 2)
+    assert "--open-people 0 asks for nobody" in nobody.err
+    service = ("evaluate", "person", "openai:any", "--simulate", "3")
+    said = allport(*service, *QUICK[:2], "--side-effects", "5")
+    sentence(said, 2)
+    assert "--side-effects takes probabilities of whole sentences" in said.err
+    assert not neutral.asked
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ModelError])
+@pytest.mark.parametrize("after", [50, 90])
+def test_where_it_stops_it_names_the_folder_that_goes_on(
+    allport: Any,
+    model: Callable[[ScriptedRespondent], None],
+    error: type[BaseException],
+    after: int,
+) -> None:
+    count = 0
+
+    def stopping(question: Question) -> int:
+        nonlocal count
+        count += 1
+        if count > after:
+            raise error("It fell over.")
+        return 0
+
+    model(ScriptedRespondent(stopping, "neutral"))
+    # 40 questions of nobody, 40 in a person's place, and then neutral sentences.
+    words = (*PERSON, "--simulate", "1", "--test-items", "20", "--side-effects", "1")
+    said = allport(*words)
+    assert said.code == 1
+    [folder] = Path("runs").iterdir()
+    first = "Interrupted." if error is KeyboardInterrupt else "It fell over.\n"
+    assert said.err.replace(first, "").strip() == (
+        f"What was done is kept in {folder}; the same command with --out {folder} goes on there."
+    )
+    rest = ScriptedRespondent(lambda question: 0, "neutral")
+    model(rest)
+    allport(*words[:-2], "--side-effects", "0", "--out", folder)
+    assert rest.asked.total() == max(0, 80 - after)
+
+
 def test_people_who_cannot_take_part_are_named(allport: Any, neutral: ScriptedRespondent) -> None:
     frame_of = corpus()
     codes = np.array(frame_of.literal_codes)
@@ -161,6 +258,45 @@ def test_saved_alignments_stand_beside_each_other(
         assert cells[method]["side_effects"]["perplexity ratio"]["value"] != 1
 
 
+def test_populations_are_told_apart_by_their_folders(
+    allport: Any, monkeypatch: pytest.MonkeyPatch, sentence: Any
+) -> None:
+    from allport.alignment import fit_population, model_sites, write_population
+    from allport.alignment.alignment import model_identity
+    from allport.cli.model_options import ModelOptions
+    from allport.evaluation import benchmark_people
+    from allport.models import TransformersModel, load_model
+
+    loaded = load_model("embedded")
+    assert isinstance(loaded, TransformersModel)
+    monkeypatch.setattr(ModelOptions, "load", lambda options, name: loaded)
+    people = benchmark_people(simulate_people(2, load_inventory("ipip-neo-300"), seed=0).corpus)
+    sites = model_sites(loaded.model)
+    shape = (120, len(sites.layers) * sites.heads, sites.width // sites.heads)
+    differences = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    places = ("one/people", "two/people", "south")
+    for strength, place in enumerate(places, start=1):
+        fit = fit_population(
+            differences, people.literal[:, people.fit], heads=3, strengths=(float(strength),)
+        )
+        about = {"model": model_identity(loaded), "tokens": "answer"}
+        write_population(Path(place), fit, identifiers=people.ids, about=about)
+    words = (*PERSON, "--simulate", "2", "--test-items", "5", "--orders", "reversed")
+    chosen = ("--prompts", "none", "--side-effects", "0", "--limit-people", "1", "--json")
+    given = [word for place in places for word in ("--alignments", place)]
+    content = allport(*words, *chosen, *given).json
+    cells = {each["name"]: each["control_of"] for each in content["systems"][:10]}
+    expected: dict[str, str | None] = {"unaligned": None}
+    for place in places:
+        own = expected.fromkeys(("sign-flipped", "random direction"), f"steering ({place})")
+        for what, of in {"steering": None, **own}.items():
+            expected[f"{what} ({place})"] = of
+    assert cells == expected
+    twice = allport(*words, *chosen, "--alignments", "south", "--alignments", "./one/../south")
+    sentence(twice, 2)
+    assert "--alignments names" in twice.err
+
+
 def test_open_answers_are_judged_where_judges_are_named(
     allport: Any, model: Callable[[ScriptedRespondent], None]
 ) -> None:
@@ -177,6 +313,11 @@ def test_open_answers_are_judged_where_judges_are_named(
     content = allport(*words, "--out", "run", "--json").json
     assert content["open_ended"]["fit"]["few-shot"]["value"] == pytest.approx(3.5)
     assert content["open_ended"]["fit_agreement"]["reason"]
+    # 20 test items are one of each of 20 facets; of the other 10 nothing is known to judge by.
+    assert (content["open_ended"]["unjudged"], content["open_ended"]["pairs"]) == (20, 60)
+    assert "! 20 of 60 pairs of a person and a facet were not judged" in " ".join(
+        allport(*words, "--out", "run").out.split()
+    )
     assert len(Path("run", "open_answers.jsonl").read_text().splitlines()) == 2 * 2 * 30
     assert "## Open answers, judged" in Path("run", "report.md").read_text(encoding="utf-8")
 
@@ -187,6 +328,7 @@ def test_open_answers_are_judged_where_judges_are_named(
         ((), 2, "--people FILE, or --simulate"),
         (("--simulate", "3", "--people", "x.csv"), 2, "--people FILE, or --simulate"),
         (("--simulate", "0"), 2, "give 1 or more"),
+        (("--simulate", "3", "--stored", "keyed"), 2, "--stored is for --people"),
         (("--people", "nowhere.csv"), 1, "nowhere.csv"),
         (("--simulate", "5", "--test-items", "500"), 2, "there are 180"),
         (("--simulate", "5", "--test-items", "4"), 2, "give 5, one a trait, or more"),

@@ -85,6 +85,32 @@ def test_a_calibration_names_weak_items_and_draws_options(allport: Any, banks: N
     assert (found["bank"], found["figure"]) == ("calibrating/bank.json", "calibrating/bank.svg")
 
 
+def test_interrupted_it_names_the_folder_that_goes_on(
+    allport: Any, banks: None, model: Callable[[ScriptedRespondent], None], sentence: Any
+) -> None:
+    count = 0
+
+    def stopping(question: Question) -> list[float]:
+        nonlocal count
+        count += 1
+        if count > 300:
+            raise KeyboardInterrupt
+        return by_persona(question)
+
+    model(ScriptedRespondent(stopping, "by-persona"))
+    said = allport(*EVALUATE)
+    sentence(said, 1)
+    [folder] = Path("runs").iterdir()
+    assert f"the same command with --out {folder} goes on there." in said.err
+    rest = ScriptedRespondent(by_persona, "by-persona")
+    model(rest)
+    assert allport(*EVALUATE, "--out", folder).code == 0
+    alone = ScriptedRespondent(by_persona, "by-persona")
+    model(alone)
+    assert allport(*EVALUATE, "--out", "unbroken").code == 0
+    assert 300 + rest.asked.total() == alone.asked.total()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -97,6 +123,10 @@ def test_a_calibration_names_weak_items_and_draws_options(allport: Any, banks: N
         (
             ("evaluate", "items", "m", "--validity", 12, "--calibrate", "cal.json"),
             "takes one inventory",
+        ),
+        (
+            (*EVALUATE[:4], "short.json", "--no-generation", "--calibrate", "cal.json"),
+            "--no-generation does not go with --calibrate",
         ),
         (
             (*EVALUATE[:4], "short.json", "--validity", 12, "--calibrate", "cal.json"),

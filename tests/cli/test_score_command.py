@@ -127,6 +127,8 @@ def test_norms_for_everybody(allport: Any, literal: Any) -> None:
         (("broken.csv", *NEO, "--stored", "literal"), 1, "broken.csv"),
         (("off.csv", *NEO, "--stored", "literal"), 1, "off.csv"),
         (("no.json",), 1, "no.json"),
+        (("no.json", "--stored", "literal"), 2, "--stored is for tables"),
+        (("no.json", "--id-column", "who"), 2, "--id-column is for tables"),
         (("broken.json",), 1, "broken.json"),
         (("p.csv", *NEO, "--stored", "literal", "--norms", "martians"), 2, "martians"),
         (("p.csv", *NEO, "--stored", "literal", "--out", "s.xls"), 2, "s.xls"),

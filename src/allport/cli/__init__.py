@@ -45,8 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         said = f"{str(error).strip()} `{command} --help` shows what it takes."
         return _failed(error, said, 2, debug)
     except KeyboardInterrupt as error:
-        said = "Interrupted; a run that had begun goes on when its command is given --resume."
-        return _failed(error, said, 1, debug)
+        return _failed(error, "Interrupted.", 1, debug)
     except BrokenPipeError:
         # Whoever read our output has had enough (`allport runs | head`). Python would complain
         # again while flushing at exit.
@@ -54,8 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:  # the last line: a person gets a sentence, whatever went wrong
-        said = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no reason given'}."
-        return _failed(error, f"{said.replace('..', '.')} {_DEBUG}", 1, debug)
+        reason = " ".join(str(error).split()).rstrip(".") or "no reason given"
+        return _failed(error, f"{type(error).__name__}: {reason}. {_DEBUG}", 1, debug)
     return code if isinstance(code, int) else 0
 
 

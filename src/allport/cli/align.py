@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from allport.cli.lists import listed
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Json, console, notice, print_json
 from allport.errors import ModelError, UsageError
@@ -67,11 +68,11 @@ class FitOptions:
             UsageError: An option does not go with the method.
         """
         steering = {
-            "contrasts": None if self.contrasts is None else self.contrasts.split(","),
+            "contrasts": None if self.contrasts is None else listed(self.contrasts),
             "directions": self.directions,
             "heads": self.heads,
             "tokens": self.tokens,
-            "templates": None if self.templates is None else self.templates.split(","),
+            "templates": None if self.templates is None else listed(self.templates),
             "strength": self.strength,
         }
         words = {"prompt": self.prompt, "writer": self.writer}

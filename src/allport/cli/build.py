@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
+from allport.cli.lists import listed
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Json, console, notice, print_json
 from allport.errors import RunError, UsageError
@@ -32,7 +33,7 @@ def situations_(
     inventory: Annotated[str, Parameter(group=_FROM)] = "ipip-neo-120",
     statements_from: Annotated[Path | None, Parameter(group=_FROM)] = None,
     writer: Annotated[str | None, Parameter(group=_WHO)] = None,
-    judge: Annotated[tuple[str, ...], Parameter(group=_WHO)] = (),
+    judge: Annotated[tuple[str, ...], Parameter(group=_WHO, show_default=False)] = (),
     retries: Annotated[int, Parameter(group=_WHO)] = 2,
     statements: Annotated[int, Parameter(group=_HOW_MANY)] = 8,
     per_statement: Annotated[int, Parameter(group=_HOW_MANY)] = 5,
@@ -55,7 +56,8 @@ def situations_(
         writer: Who writes, such as openai:NAME or a local model. Where nobody is named, ready
             sentences are put together, which is good for trying it out and for nothing else.
         judge: A model that keys every item without knowing the key; give it again for more. Items
-            stay where all judges agree, or all but one of two or more.
+            stay where all judges agree, or all but one of two or more. Judges take the options of
+            their kind, but for --temperature and --revision.
         retries: How often a reply that cannot be used is asked for anew.
         statements: Statements of each trait.
         per_statement: Situations of each statement; statements with fewer are left out.
@@ -68,7 +70,9 @@ def situations_(
 
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder for the bank.")
-    wanted = [name.strip() for name in traits.split(",") if name.strip()]
+    if writer is None and (options.temperature, options.revision) != (None, None):
+        raise UsageError("--temperature and --revision are for the writer; name one with --writer.")
+    wanted = listed(traits)
     seeds = (
         seed_items(inventory, wanted)
         if statements_from is None
@@ -76,9 +80,11 @@ def situations_(
     )
     named = None
     if writer is not None:
+        own = options.among(writer, (writer, *judge))
         tokens = options.answer_tokens or _WRITER_TOKENS
-        named = RespondentWriter(replace(options, answer_tokens=tokens).load(writer))
-    judges = [options.load(name) for name in judge]
+        named = RespondentWriter(replace(own, answer_tokens=tokens).load(writer))
+    names = judge if writer is None else (writer, *judge)
+    judges = [options.for_judge(name, names).load(name) for name in judge]
     notice(f"Folder: {out}")
     try:
         built = build_situations(

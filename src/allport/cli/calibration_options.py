@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 
 from allport.cli.item_tables import print_weak_items
+from allport.cli.lists import listed
 from allport.cli.output import console, print_json
 from allport.errors import UsageError
 
@@ -73,8 +74,8 @@ class CalibrationOptions:
         design = Design(
             templates=standard_templates(inventory)
             if self.templates == "standard"
-            else _listed(self.templates),
-            orders=_listed(self.orders),
+            else listed(self.templates),
+            orders=listed(self.orders),
         )
         plan(inventory, design)
         many = _PERSONAS if self.personas is None else self.personas
@@ -173,7 +174,3 @@ def print_calibration(
         f"Ask adaptively: `allport measure MODEL --inventory {calibration.inventory} "
         f"--adaptive {written}`"
     )
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from allport.cli.measure import new_run_folder, run_json
+from allport.cli.measure import new_run_folder, resuming, run_json
 from allport.cli.output import Json, console, print_json
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def demo(*, out: Path | None = None, json: Json = False) -> None:
     person = example_person()
     folder = new_run_folder(_MODEL, _INVENTORY) if out is None else out
     model = load_model(_MODEL)
-    run = measure(model, inventory, design, folder, progress=None if json else "bar")
+    with resuming(folder):
+        run = measure(model, inventory, design, folder, progress=None if json else "bar")
     content = run_content(run, others=[person_subject(short_form_person(person))])
     if isinstance(model, TransformersModel):
         content = dataclasses.replace(content, person=_aligned(model, person, folder))

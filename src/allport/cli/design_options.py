@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Group, Parameter
 
+from allport.cli.lists import listed
 from allport.cli.output import Flag
 from allport.errors import UsageError
 
@@ -91,9 +92,9 @@ class DesignOptions:
         design = Design(
             templates=standard_templates(inventory, self.reading)
             if self.templates == "standard"
-            else _listed(self.templates),
-            orders=_listed(self.orders),
-            forms=_listed(self.forms),
+            else listed(self.templates),
+            orders=listed(self.orders),
+            forms=listed(self.forms),
             personas=tuple(names) or ("",),
             repeats=self.repeats,
             reading=self.reading,
@@ -104,10 +105,6 @@ class DesignOptions:
             items=_first_items(inventory, self.limit),
         )
         return PlannedDesign(design, tuple(personas))
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _first_items(inventory: Inventory, limit: int | None) -> tuple[int, ...]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from allport.cli.measure import new_run_folder
+from allport.cli.lists import listed
+from allport.cli.measure import new_run_folder, resuming
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Json, console, notice, print_json
 from allport.errors import UsageError
@@ -77,7 +80,8 @@ def person_(
         limit_people: Ask in the place of the first so many people only; baselines take everybody.
         alignments: What allport align wrote: one folder of many people, or a folder that holds one
             for each person, named by id. It is asked too, alone and with each prompt, beside its
-            sign turned and a random direction where it steers. Give it again for another method.
+            sign turned and a random direction where it steers. Give it again for another one; those
+            of one method are told apart by their folders.
         prompts: What is said of a person: few-shot, description, adjectives, separated by commas,
             or none.
         test_items: Ask only so many of the test items, 5 or more, spread evenly over traits and
@@ -93,7 +97,8 @@ def person_(
         side_effects: In the place of how many people fluency on neutral text is measured; 10 for
             local models, none for services, which do not give what it takes.
         judge: A model that judges open answers, named as MODEL is; give it twice or more to know
-            how far judges agree. Without one nothing is written.
+            how far judges agree. Without one nothing is written. Judges take the options of their
+            kind, but for --temperature and --revision.
         open_people: In the place of how many people open answers are written.
         out: Folder of the benchmark; by default runs/MODEL-person-TIME.
         json: Print JSON for machines.
@@ -111,39 +116,44 @@ def person_(
     everybody = _people(people, stored, simulate, seed)
     if test_items is not None:
         everybody = everybody.with_test_items(test_items, seed=seed)
-    asked = _first(everybody, limit_people)
-    said = _prompts(everybody, _listed(prompts), shots)
-    judges = [options.load(name) for name in judge]
+    asked = _first(everybody, limit_people, "--limit-people")
+    said = _prompts(everybody, listed(prompts), shots)
+    affected = _affected(model, side_effects)
+    if judge:
+        _first(everybody, open_people, "--open-people")
+    named = (model, *judge)
+    judges = [options.for_judge(name, named).load(name) for name in judge]
     if judges:
         check_judges(judges)
-    respondent = options.load(model)
-    ids = [everybody.ids[row] for row in asked]
-    methods = [method for place in alignments for method in _steering(respondent, place, ids, seed)]
+    respondent = options.among(model, named).load(model)
+    methods = _methods(respondent, alignments, [everybody.ids[row] for row in asked], seed)
     cells = plan_cells(methods, said)
     folder = new_run_folder(model, _SHORT_NAME) if out is None else out
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file; name a folder with --out.")
     notice(f"Benchmark folder: {folder}")
-    found = run_person_benchmark(
-        respondent,
-        everybody,
-        methods,
-        prompts=said,
-        asked=asked,
-        folder=folder,
-        templates=_listed(templates),
-        orders=_listed(orders),
-        reading=reading,
-        engine=engine,
-        seed=seed,
-        progress=None if json else "bar",
-    )
-    report = person_report(
-        found,
-        side_effects=_side_effects(model, respondent, cells, found.people, side_effects),
-        open_ended=_open_ended(respondent, cells, found.people, judges, open_people, folder, seed),
-        seed=seed,
-    )
+    with resuming(folder):
+        found = run_person_benchmark(
+            respondent,
+            everybody,
+            methods,
+            prompts=said,
+            asked=asked,
+            folder=folder,
+            templates=listed(templates),
+            orders=listed(orders),
+            reading=reading,
+            engine=engine,
+            seed=seed,
+            progress=None if json else "bar",
+        )
+        who = found.people
+        report = person_report(
+            found,
+            side_effects=_side_effects(respondent, cells, who, affected),
+            open_ended=_open_ended(respondent, cells, who, judges, open_people, folder, seed),
+            seed=seed,
+        )
     files = write_person_report(report, folder)
     if json:
         print_json({"folder": str(folder), **report_json(report)})
@@ -163,12 +173,39 @@ def _people(
         raise UsageError("Say in whose place to ask: --people FILE, or --simulate 100.")
     inventory = load_inventory("ipip-neo-300")
     if source is None:
+        if stored is not None:
+            raise UsageError("--stored is for --people; leave it out with --simulate.")
         if simulate is None or simulate < 1:
             raise UsageError(f"--simulate {simulate} makes nobody; give 1 or more.")
         return benchmark_people(simulate_people(simulate, inventory, seed=seed).corpus)
     if stored is None:
         return benchmark_people(read_papi(source))
     return benchmark_people(read_people(source, inventory, stored=stored))
+
+
+def _methods(
+    model: Respondent, places: Sequence[Path], people: list[str], seed: int
+) -> list[PersonMethod]:
+    """What the folders hold; those of a method that two of them hold are named by folder, too."""
+    full = [place.resolve() for place in places]
+    if twice := next((place for place in places if full.count(place.resolve()) > 1), None):
+        raise UsageError(f"--alignments names {twice} twice; name each folder once.")
+    ends = Counter(place.name for place in full)
+    found = {
+        place if ends[whole.name] > 1 else whole.name: _steering(model, place, people, seed)
+        for place, whole in zip(places, full, strict=True)
+    }
+    taken = Counter(method.name for methods in found.values() for method in methods)
+    told_apart = []
+    for place, methods in found.items():
+        if any(taken[method.name] > 1 for method in methods):
+            for method in methods:
+                of = method.control_of and f"{method.control_of} ({place})"
+                named = replace(method, name=f"{method.name} ({place})", control_of=of)
+                told_apart.append(named)
+        else:
+            told_apart += methods
+    return told_apart
 
 
 def _steering(model: Respondent, folder: Path, people: list[str], seed: int) -> list[PersonMethod]:
@@ -199,28 +236,29 @@ def _prompts(
     ]
 
 
-def _first(people: BenchmarkPeople, limit: int | None) -> range:
+def _first(people: BenchmarkPeople, limit: int | None, option: str) -> range:
     count = len(people.ids)
     if limit is not None and limit < 1:
-        raise UsageError(f"--limit-people {limit} asks for nobody; give 1 or more.")
+        raise UsageError(f"{option} {limit} asks for nobody; give 1 or more.")
     return range(count if limit is None else min(limit, count))
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+def _affected(model: str, given: int | None) -> int:
+    """In the place of how many people side effects are measured."""
+    service = model.startswith("openai:")
+    if service and given:
+        raise UsageError(
+            f"--side-effects takes probabilities of whole sentences, which {model} does not give; "
+            "leave it out."
+        )
+    return (0 if service else 10) if given is None else given
 
 
 def _side_effects(
-    name: str,
-    model: Respondent,
-    cells: tuple[CellPlan, ...],
-    people: BenchmarkPeople,
-    count: int | None,
+    model: Respondent, cells: tuple[CellPlan, ...], people: BenchmarkPeople, count: int
 ) -> Mapping[str, Mapping[str, Estimate]] | None:
     from allport.evaluation import measure_side_effects
 
-    if count is None:
-        count = 0 if name.startswith("openai:") else 10
     if count < 1:
         return None
     return measure_side_effects(model, cells, people.ids[:count])
@@ -239,7 +277,7 @@ def _open_ended(
 
     if not judges:
         return None
-    chosen = people.take(_first(people, count))
+    chosen = people.take(range(min(count, len(people.ids))))
     return evaluate_open_ended(model, cells, chosen, judges, folder=folder, seed=seed)
 
 
@@ -284,6 +322,13 @@ def _print(report: PersonReport) -> None:
     )
     for note in report.notes:
         screen.print(f"! {note}", style="yellow")
+    judged = report.open_ended
+    if judged is not None and judged.unjudged:
+        screen.print(
+            f"! {judged.unjudged} of {judged.pairs} pairs of a person and a facet were not judged "
+            "for fit: the person answered no test item of the facet.",
+            style="yellow",
+        )
     left_out = sum(map(len, benchmark.people.excluded.values()))
     if left_out:
         reasons = ", ".join(

@@ -10,7 +10,8 @@ from cyclopts import Group, Parameter
 
 from allport.cli.calibration_options import CalibrationOptions, print_calibration
 from allport.cli.item_tables import print_validity
-from allport.cli.measure import new_run_folder
+from allport.cli.lists import listed
+from allport.cli.measure import new_run_folder, resuming
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Flag, Json, console, notice, print_json
 from allport.errors import UsageError
@@ -63,10 +64,12 @@ def items_(
     from allport.inventories import load_inventory
     from allport.reporting.content import to_json
 
-    names = [name.strip() for name in inventory.split(",") if name.strip()]
+    names = listed(inventory)
     if not names:
         raise UsageError("--inventory names no inventory.")
     calibration.check(len(names))
+    if no_generation and calibration.file is not None:
+        raise UsageError("--no-generation does not go with --calibrate, which generates nothing.")
     if validity:
         if calibration.file is not None:
             raise UsageError("--validity does not go with --calibrate; give one of them.")
@@ -88,11 +91,13 @@ def items_(
 
         design, personas = calibration.plan(banks[0], seed)
         notice(f"Folder: {folder}")
-        fitted = calibrate_items(
-            *(options.load(model), banks[0], personas, design),
-            folder=folder / "calibration",
-            progress=progress,
-        )
+        respondent = options.load(model)
+        with resuming(folder):
+            fitted = calibrate_items(
+                *(respondent, banks[0], personas, design),
+                folder=folder / "calibration",
+                progress=progress,
+            )
         written = fitted.write(calibration.file) if fitted.traits else None
         answered = read_run(folder / "calibration").responses
         report = bank_report(fitted, banks[0], answered, personas)
@@ -101,27 +106,28 @@ def items_(
         return
     respondent = options.load(model)
     notice(f"Folder: {folder}")
-    found = [
-        evaluate_items(
-            respondent,
-            bank,
-            generate=not no_generation,
-            folder=folder / bank.name,
-            seed=seed,
-            progress=progress,
-        )
-        for bank in banks
-    ]
     compared = None
-    if validity:
-        compared = compare_inventories(
-            respondent,
-            banks,
-            personas=validity,
-            folder=folder / "validity",
-            seed=seed,
-            progress=progress,
-        )
+    with resuming(folder):
+        found = [
+            evaluate_items(
+                respondent,
+                bank,
+                generate=not no_generation,
+                folder=folder / bank.name,
+                seed=seed,
+                progress=progress,
+            )
+            for bank in banks
+        ]
+        if validity:
+            compared = compare_inventories(
+                respondent,
+                banks,
+                personas=validity,
+                folder=folder / "validity",
+                seed=seed,
+                progress=progress,
+            )
     content = {"folder": str(folder), "inventories": to_json(found)}
     if compared is not None:
         content["validity"] = to_json(compared)

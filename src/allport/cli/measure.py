@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,14 +21,14 @@ from allport.cli.alignment_options import AlignmentOptions
 from allport.cli.design_options import DesignOptions, PlannedDesign
 from allport.cli.model_options import ModelOptions
 from allport.cli.output import Flag, Json, console, notice, print_json
-from allport.errors import AllportError, UsageError
+from allport.errors import AllportError, ModelError, RunError, UsageError
 
 if TYPE_CHECKING:
     from allport.administration import Run
     from allport.inventories import Inventory
     from allport.reporting import ReportContent
 
-__all__ = ["RUNS", "measure", "new_run_folder", "print_run", "run_json"]
+__all__ = ["RUNS", "measure", "new_run_folder", "print_run", "resuming", "run_json"]
 
 RUNS = Path("runs")
 """Where run folders are made unless another place is named."""
@@ -136,6 +138,33 @@ def new_run_folder(model: str, inventory: str, parent: Path = RUNS) -> Path:
         again += 1
         folder = first.with_name(f"{first.name}-{again}")
     return folder
+
+
+@contextlib.contextmanager
+def resuming(folder: Path) -> Iterator[None]:
+    """Where a command stops that the same --out goes on with, say so.
+
+    What runs inside the folder say of themselves gives way to it: whoever gave the command never
+    named their folders.
+
+    Args:
+        folder: What the command is given, or makes by itself, as --out.
+
+    Raises:
+        RunError: It was interrupted.
+    """
+    kept = f"What was done is kept in {folder}; the same command with --out {folder} goes on there."
+    try:
+        yield
+    except (KeyboardInterrupt, RunError) as error:
+        causes = (error, error.__context__)
+        if not any(isinstance(each, KeyboardInterrupt) for each in causes) or not folder.exists():
+            raise
+        raise RunError(f"Interrupted. {kept}") from None
+    except ModelError as error:
+        if folder.exists():
+            error.__notes__ = [kept]
+        raise
 
 
 def run_json(run: Run, content: ReportContent) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
@@ -20,6 +21,9 @@ _LOCAL = Parameter(group=Group("Local models", sort_key=3))
 _ENDPOINT = Parameter(group=Group("Endpoints (openai:NAME)", sort_key=4))
 _WRITING = Parameter(group=Group("Written and sampled answers", sort_key=5))
 _PREFIX = "openai:"
+_FOR_LOCAL = ("batch_size", "dtype", "device_map", "trust_remote_code")
+"""Options for local models that every one of several can take; a revision is of one."""
+_FOR_ENDPOINTS = (*("answers", "samples", "concurrency", "timeout", "prices", "max_cost", "extra"),)
 
 
 @Parameter(name="*")
@@ -93,6 +97,24 @@ class ModelOptions:
         return load_model(
             model, max_new_tokens=self.answer_tokens, temperature=self.temperature, **_given(local)
         )
+
+    def among(self, model: str, models: Sequence[str]) -> ModelOptions:
+        """The options for one of several models: what is for the other kind goes to the others.
+
+        Args:
+            model: Whose.
+            models: All that the command names; where they are of one kind, what is for the other
+                kind stays and is refused by `load`.
+        """
+        if len({each.startswith(_PREFIX) for each in models}) == 1:
+            return self
+        others = _FOR_LOCAL if model.startswith(_PREFIX) else _FOR_ENDPOINTS
+        plain = ModelOptions()
+        return replace(self, **{name: getattr(plain, name) for name in others})
+
+    def for_judge(self, judge: str, models: Sequence[str]) -> ModelOptions:
+        """As `among`, without what is said of the model that is judged: temperature, revision."""
+        return replace(self.among(judge, models), temperature=None, revision=None)
 
     def _endpoint(self, name: str, options: dict[str, Any]) -> Endpoint:
         from allport.models import Endpoint

@@ -63,7 +63,6 @@ def score(
                 "inventory": scores.inventory,
                 "people": len(answers.ids),
                 "simulated": note == "simulated",
-                "error_from": scores.error_from,
                 "notes": list(scores.notes),
                 "scores": scores.scores.to_dicts(),
                 "reliability": scores.reliability.to_dicts(),
@@ -90,6 +89,9 @@ def _read(
     from allport.reporting import answers_of
 
     if file.suffix.lower() == ".json":
+        for option, value in (("stored", stored), ("id-column", id_column)):
+            if value is not None:
+                raise UsageError(f"--{option} is for tables; a person file says it itself.")
         inventory = None if name is None else load_inventory(name, with_text=False)
         person = read_person(file, inventory)
         return answers_of(person), "simulated" if person.simulated else ""
