@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
+from allport.evaluation.share_intervals import wilson_interval
 from allport.files import write_atomically
 
 Layout = Literal["list", "side by side"]
@@ -67,8 +67,7 @@ def share_row(
     better: Literal["higher", "lower"] = "higher",
 ) -> Row:
     """A row of the share that is right, with Wilson's interval, 95 %."""
-    interval = binomtest(int(right.sum()), right.size).proportion_ci(method="wilson")
-    return Row(id, metric, float(right.mean()), interval.low, interval.high, "", target, better)
+    return Row(id, metric, *wilson_interval(int(right.sum()), right.size)[:3], "", target, better)
 
 
 def machine() -> dict[str, object]:
