@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from allport.administration import Run
+from allport.evaluation.one_person import OnePerson, PersonDistance
 from allport.personas import Person
+from allport.psychometrics.estimate import Estimate
 from allport.reporting import ReportContent, person_subject, render_page, run_content
 from allport.reporting.wording import sensitivity_sentence
 
@@ -207,3 +210,16 @@ def test_dark_colours_cover_every_colour_of_the_figures(html: str) -> None:
     assert colours
     for colour in colours:
         assert f'[fill="{colour}"]' in dark or f'[stroke="{colour}"]' in dark, colour
+
+
+def test_what_was_not_answered_in_a_persons_place_is_said(neo_run: Run) -> None:
+    far, none = Estimate(1.5, 1.2, 1.8), Estimate(math.nan, reason="first")
+    rows = (
+        PersonDistance("answers all", "model", far, none, 0.0),
+        PersonDistance("refuses some", "model", far, none, 0.25),
+    )
+    person = OnePerson("Kim", simulated=False, items=20, fitted_on=10, rows=rows)
+    content = dataclasses.replace(run_content(neo_run), person=person)
+    shown = render_page(content)
+    assert shown.count("got no usable answer and count as the farthest option") == 1
+    assert re.search(r"refuses some.{0,60}25% of the questions got no usable answer", shown)

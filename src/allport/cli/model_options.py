@@ -23,7 +23,7 @@ _WRITING = Parameter(group=Group("Written and sampled answers", sort_key=5))
 _PREFIX = "openai:"
 _FOR_LOCAL = ("batch_size", "dtype", "device_map", "trust_remote_code")
 """Options for local models that every one of several can take; a revision is of one."""
-_FOR_ENDPOINTS = (*("answers", "samples", "concurrency", "timeout", "prices", "max_cost", "extra"),)
+_FOR_ENDPOINTS = ("answers", "samples", "concurrency", "timeout", "prices", "max_cost", "extra")
 
 
 @Parameter(name="*")
