@@ -52,38 +52,42 @@ DOMAINS = tuple(BIG_FIVE)
 SHORT, SITUATIONS = "ipip-neo-120", "situations-320"
 PERSONAS, PROBED, TALKED = 200, 300, 40
 TURNS = 10
+ORDERS = ("forward", "reversed")
 
 
-def rows(name: str = "embedded") -> list[Row]:
-    """Every figure, on a model by name."""
-    model = load_model(name)
+def rows() -> list[Row]:
+    """Every figure, on the model that ships."""
+    model = load_model("embedded")
     assert isinstance(model, TransformersModel)
     parts: list[Callable[[TransformersModel], list[Row]]] = [
         steadiness_rows,
         persona_rows,
         _off_target,
-        _paraphrases,
+        paraphrase_rows,
         probe_rows,
         reply_rows,
         task_rows,
         conversation_rows,
-        _real_people,
+        people_rows,
     ]
     return [row for part in parts for row in part(model)]
 
 
 def steadiness_rows(model: Respondent) -> list[Row]:
     """Label mass and flips of everything that ships with items: questionnaires and situations."""
-    orders = ("forward", "reversed")
-    every = Design(templates=tuple(load_templates()), orders=orders)
     bank = load_inventory(SITUATIONS)
-    some = Design(templates=standard_templates(bank), orders=orders, items=bank.numbers[::4])
+    some = Design(templates=standard_templates(bank), orders=ORDERS, items=bank.numbers[::4])
+    what = f"{len(some.items or ())} of {SITUATIONS}"
     return [
-        *mass_and_flips(model, "", "the four questionnaires", dict.fromkeys(INVENTORIES, every)),
-        *mass_and_flips(
-            model, "situations.", f"{len(some.items or ())} of {SITUATIONS}", {SITUATIONS: some}
-        ),
+        *questionnaire_rows(model),
+        *mass_and_flips(model, "situations.", what, {SITUATIONS: some}),
     ]
+
+
+def questionnaire_rows(model: Respondent) -> list[Row]:
+    """Label mass and flips of the questionnaires, in every template."""
+    every = Design(templates=tuple(load_templates()), orders=ORDERS)
+    return mass_and_flips(model, "", "the four questionnaires", dict.fromkeys(INVENTORIES, every))
 
 
 def mass_and_flips(
@@ -176,7 +180,7 @@ def _off_target(model: TransformersModel) -> list[Row]:
     ]  # fmt: skip
 
 
-def _paraphrases(model: TransformersModel) -> list[Row]:
+def paraphrase_rows(model: TransformersModel) -> list[Row]:
     """Agreement of items with wordings of them that were never trained on.
 
     Those of items of which no other wording was trained on, and of items of which others were.
@@ -341,7 +345,8 @@ def conversation_rows(
     return found
 
 
-def _real_people(model: TransformersModel) -> list[Row]:
+def people_rows(model: TransformersModel) -> list[Row]:
+    """How far the answers of real people are told from a part of them; none without their file."""
     source = os.environ.get("ALLPORT_PAPI_PEOPLE")
     if not source:
         print("left out: real people (ALLPORT_PAPI_PEOPLE names no file)")

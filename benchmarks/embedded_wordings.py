@@ -4,12 +4,16 @@ A wording is read rightly where the personas that move its answer most are those
 in its own direction: each trait asked at its highest and its lowest, ten personas, chance a tenth.
 Beside it, a logistic regression on words and pairs of words that learned trait and end from the
 same texts as the model, all of them or a random half: how far the words alone go, and what more of
-them would bring. Intervals are Wilson's, 95 %, over wordings.
+them would bring. A pre-trained sentence encoder, in the folder named by the environment variable
+ALLPORT_SENTENCE_ENCODER, gives each wording the trait and end whose learned texts it finds most
+alike; without that folder its rows are left out. Intervals are Wilson's, 95 %, over wordings.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +31,8 @@ CHANCE = 1 / (2 * len(DOMAINS))
 SEEN = 200
 """How many originals and how many trained wordings are asked."""
 SEED = 3
+CLOSENESS = 0.05
+"""What one unit of e in the weight of a learned text takes in cosine similarity."""
 
 
 def rows(model: TransformersModel | None = None, seen: int = SEEN) -> list[Row]:
@@ -57,7 +63,25 @@ def rows(model: TransformersModel | None = None, seen: int = SEEN) -> list[Row]:
             )
             for kind, right in read.items()
         ]
-    return found
+    return found + _encoder_rows(dict(learned), unseen)
+
+
+def _encoder_rows(
+    learned: Mapping[str, Item], asked: Mapping[str, Mapping[str, Item]]
+) -> list[Row]:
+    folder = os.environ.get("ALLPORT_SENTENCE_ENCODER")
+    if not folder:
+        print("left out: a sentence encoder (ALLPORT_SENTENCE_ENCODER names no folder)")
+        return []
+    return [
+        _row(
+            f"encoder.{kind}",
+            f"{kind} read rightly by a pre-trained sentence encoder "
+            f"that knows the places of {len(learned):,} texts",
+            right,
+        )
+        for kind, right in read_by_encoder(Path(folder), learned, asked).items()
+    ]
 
 
 def trained_wordings() -> dict[str, dict[str, Item]]:
@@ -126,6 +150,42 @@ def read_by_words(
         kind: reader.predict(list(wordings)) == np.array([_place(i) for i in wordings.values()])
         for kind, wordings in asked.items()
     }
+
+
+def read_by_encoder(
+    folder: Path, learned: Mapping[str, Item], asked: Mapping[str, Mapping[str, Item]]
+) -> dict[str, NDArray[np.bool_]]:
+    """Whether the learned texts most like a wording are of its trait and end, by kind.
+
+    Each learned text weighs e to the power of its cosine similarity over `CLOSENESS`. Texts stand
+    for the mean of the states of their tokens after the last layer.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    encoder = AutoModel.from_pretrained(folder, use_safetensors=True, dtype="float32").eval()
+
+    @torch.inference_mode()
+    def encoded(texts: list[str]) -> NDArray[np.float32]:
+        found = []
+        for start in range(0, len(texts), 128):
+            batch = tokenizer(texts[start : start + 128], padding=True, return_tensors="pt")
+            here = batch["attention_mask"][..., None]
+            mean = (encoder(**batch).last_hidden_state * here).sum(1) / here.sum(1)
+            found.append(torch.nn.functional.normalize(mean, dim=-1).numpy())
+        return np.concatenate(found)
+
+    known = encoded(list(learned))
+    places = np.array([_place(item) for item in learned.values()])
+    each = sorted(set(places))
+    of_place = np.array([places == place for place in each], dtype=np.float32).T
+    found = {}
+    for kind, wordings in asked.items():
+        weights = np.exp((encoded(list(wordings)) @ known.T - 1) / CLOSENESS)
+        told = np.array(each)[(weights @ of_place).argmax(axis=1)]
+        found[kind] = told == np.array([_place(item) for item in wordings.values()])
+    return found
 
 
 def _place(item: Item) -> str:

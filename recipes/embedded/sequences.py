@@ -1,4 +1,4 @@
-"""What a training sequence holds, and what comes when."""
+"""What a training sequence holds, and what comes when, in tokens of a whole training."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from questionnaires import Questionnaires
 from speakers import Speaker
 from tokenizers import Tokenizer
 
+WHOLE = 83e6
+"""Tokens of a whole training. A shorter one passes through the same stages sooner."""
 BASICS, GROWN, MIXED, SETTLED = 4.5e6, 7e6, 12e6, 22e6
 SUMMING, GATHERING, ROUNDING = 32e6, 46e6, 71e6
 """Tokens after which one simplification after the other ends."""
@@ -34,6 +36,15 @@ SHARES = {
     ROUNDING: (0.22, 0.22, 0.18, 0.14, 0.24),
     float("inf"): (0.20, 0.25, 0.08, 0.19, 0.28),
 }
+
+
+def stage(seen: float, budget: float) -> float:
+    """Where in a whole training one is that has seen so many tokens of its budget.
+
+    One that is longer than whole does not take longer over its stages, so that a training can be
+    prolonged.
+    """
+    return seen * max(1.0, WHOLE / budget)
 
 
 class SequenceMaker:

@@ -166,11 +166,11 @@ def predicted(sequence: packing.TrainingSequence) -> list[int]:
     return [int(at) for at in followed[chances < PREFIX_SHARE]]
 
 
-def drawn(maker: sequences.SequenceMaker, seed: int, seen: float) -> list[packing.TrainingSequence]:
-    """The sequences of one step, short ones first."""
-    sequences_ = [maker.draw(seed, seen)]
+def drawn(maker: sequences.SequenceMaker, seed: int, at: float) -> list[packing.TrainingSequence]:
+    """The sequences of one step of a stage, short ones first."""
+    sequences_ = [maker.draw(seed, at)]
     while sum(len(s.tokens) for s in sequences_) < BATCH_TOKENS:
-        sequences_.append(maker.draw(seed + len(sequences_), seen))
+        sequences_.append(maker.draw(seed + len(sequences_), at))
     return sorted(sequences_, key=lambda s: len(s.tokens))
 
 
@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="checkpoints and the model; the same one goes on")
-    parser.add_argument("--tokens", type=float, default=83e6, help="to train on, in all")
+    parser.add_argument("--tokens", type=float, default=sequences.WHOLE, help="to train on, in all")
     parser.add_argument("--processes", type=int, default=1, help="each does its share of a step")
     parser.add_argument("--seed", type=int, default=1, help="of first weights and of sequences")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="cuda where there is one")
@@ -475,7 +475,8 @@ def train(rank: int, options: argparse.Namespace) -> None:
     while seen < options.tokens and parent in (None, os.getppid()):
         for group in optimizer.param_groups:
             group["lr"] = rate(seen, options.tokens)
-        whole = drawn(maker, 1000 * (step + options.seed * 10_000_000), seen)
+        at = sequences.stage(seen, options.tokens)
+        whole = drawn(maker, 1000 * (step + options.seed * 10_000_000), at)
         total = sum(len(s.targets) for s in whole)
         read = PREFIX_SHARE * max(1, sum(s.branch.count(0) for s in whole))
         speakers = max(1, sum(any(s.known.values()) for s in whole))

@@ -6,8 +6,10 @@ import pytest
 
 from allport.inventories.inventory import Item
 from allport.models import TransformersModel, load_model
+from allport.models.loading import EMBEDDED
 from benchmarks.embedded_wordings import (
     new_wordings,
+    read_by_encoder,
     read_by_model,
     read_by_words,
     rows,
@@ -64,7 +66,35 @@ def test_words_tell_what_words_were_planted_to_tell() -> None:
     assert not read_by_words(learned, {"asked": turned(asked)})["asked"].any()
 
 
-def test_rows_stand_beside_chance_and_words(model: TransformersModel) -> None:
+def test_an_encoder_reads_what_is_like_texts_whose_places_it_knows() -> None:
+    learned = trained_wordings()["items"]
+    asked = {text.rstrip("."): item for text, item in itertools.islice(learned.items(), 0, 90, 4)}
+    assert read_by_encoder(EMBEDDED, learned, {"asked": asked})["asked"].mean() > 0.9
+    assert not read_by_encoder(EMBEDDED, learned, {"asked": turned(asked)})["asked"].any()
+
+
+def test_what_an_encoder_reads_does_not_hang_on_what_is_asked_beside_it() -> None:
+    learned = dict(itertools.islice(trained_wordings()["trained statements"].items(), 0, 5000, 9))
+    new = new_wordings()["held-out paraphrases"]
+    together = read_by_encoder(EMBEDDED, learned, {"all": new})["all"]
+    alone = read_by_encoder(
+        EMBEDDED, learned, {text: {text: item} for text, item in itertools.islice(new.items(), 9)}
+    )
+    assert [right[0] for right in alone.values()] == together[:9].tolist()
+
+
+def test_an_encoder_has_rows_where_its_folder_is_named(
+    model: TransformersModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALLPORT_SENTENCE_ENCODER", str(EMBEDDED))
+    ids = {row.id for row in rows(model, seen=2)}
+    assert "wordings.encoder.held-out_paraphrases" in ids
+
+
+def test_rows_stand_beside_chance_and_words(
+    model: TransformersModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ALLPORT_SENTENCE_ENCODER", raising=False)
     found = {row.id.removeprefix("wordings."): row for row in rows(model, seen=12)}
     assert found["model.items"].value == 1.0
     assert found["model.held-out_paraphrases"].low > 0.1

@@ -21,7 +21,7 @@ RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
 SEEDS = range(90)
 TEMPLATES = ("letters", "digits", "words", "first-person", "second-person", "options-after")
 STAGES = (1e6, 6e6, 3e7)
-"""Tokens seen."""
+"""Tokens of a whole training."""
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,18 @@ def maker(recipe: SimpleNamespace, folder: Path) -> Any:
 @pytest.fixture(scope="module")
 def drawn(maker: Any) -> list[Any]:
     return [maker.draw(seed, stage) for stage in STAGES for seed in SEEDS]
+
+
+def test_a_shorter_training_passes_through_every_stage_and_a_longer_one_is_no_slower(
+    recipe: SimpleNamespace,
+) -> None:
+    stage, whole = recipe.sequences.stage, recipe.sequences.WHOLE
+    assert whole > recipe.sequences.ROUNDING
+    for budget in (1e4, 3e7, whole, 2 * whole):
+        assert stage(0, budget) == 0
+        assert stage(budget, budget) == pytest.approx(max(budget, whole))
+    assert stage(5e6, whole) == stage(5e6, 2 * whole) == 5e6
+    assert stage(5e6, whole / 2) == 1e7
 
 
 @pytest.mark.parametrize("options", [2, 4, 5])
