@@ -44,6 +44,42 @@ def test_items_are_scored_by_persona_over_all_conditions() -> None:
     assert [list(found.orders_answered) for found in scores.values()] == [[4, 4, 0], [4, 4, 4]]
 
 
+def test_what_is_chosen_most_is_counted_by_template_as_trait_does() -> None:
+    bank = few()
+
+    def answer(question: Question) -> list[float]:
+        template, order = question.condition.template, question.condition.order
+        if template == "advice-after":
+            return [0.9, 0.0, 0.1, 0.0]
+        # Over the two orders of this template option 0 is chosen; of single orders, option 2.
+        return [0.55, 0.0, 0.45, 0.0] if order == "0123" else [0.0, 0.3, 0.3, 0.4]
+
+    templates = ("advice-after", "advice-bare", "advice-before")
+    orders = ("0123", "3210")
+    run = measure(ScriptedRespondent(answer), bank, Design(templates, orders), progress=None)
+    whole = situation_scores(run.responses, bank)[""]
+    single = [
+        situation_scores(run.responses.filter(run.responses["template"] == template), bank)[
+            ""
+        ].argmax
+        for template in templates
+    ]
+    assert [found.tolist() for found in single] == [[1] * 3, [0] * 3, [0] * 3]
+    assert whole.argmax == pytest.approx([1 / 3] * 3)
+
+
+def test_a_template_without_an_answer_is_not_counted() -> None:
+    bank = few()
+
+    def answer(question: Question) -> list[float] | None:
+        return [0.7, 0.1, 0.1, 0.1] if question.condition.template == "advice-after" else None
+
+    run = measure(
+        ScriptedRespondent(answer), bank, Design(("advice-after", "advice-bare")), progress=None
+    )
+    assert situation_scores(run.responses, bank)[""].argmax.tolist() == [1] * 3
+
+
 def test_answers_of_zeros_and_ones_are_averaged_as_they_are() -> None:
     bank = few()
     run = measure(

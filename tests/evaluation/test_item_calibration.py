@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from tests.planted_situations import situation_bank
 
-from allport.administration import Design, item_shares, measure_adaptively, read_calibration
+from allport.administration import (
+    Design,
+    item_shares,
+    measure,
+    measure_adaptively,
+    profile,
+    read_calibration,
+)
 from allport.errors import ResponsesError, UsageError
 from allport.evaluation import calibrate_items, calibration_personas
 from allport.inventories import load_inventory
@@ -107,8 +114,6 @@ def test_likert_items_are_calibrated_toward_the_trait() -> None:
 
 
 def test_shares_are_of_the_high_side_over_usable_answers() -> None:
-    from allport.administration import measure
-
     def answer(question: Question) -> list[float] | None:
         if question.item == 1 and question.condition.order == "0123":
             return None
@@ -124,6 +129,30 @@ def test_shares_are_of_the_high_side_over_usable_answers() -> None:
     run = measure(ScriptedRespondent(lambda q: 4), likert, Design(), progress=None)
     found = item_shares(run.responses, likert)
     assert [found["", n] for n in likert.numbers] == [(1 + k) / 2 for k in likert.keys]
+
+
+@pytest.mark.parametrize("bias", [1.0, 4.0])
+def test_what_a_label_adds_is_not_in_the_shares_of_situations(bias: float) -> None:
+    def answer(question: Question) -> list[float]:
+        # The label shown first gains, whatever it stands for.
+        content = np.log([0.4, 0.2, 0.3, 0.1]) + 0.1 * question.item * np.array([1, 1, -1, -1])
+        content[int(question.condition.order[0])] += bias * (question.condition.persona == "biased")
+        return (np.exp(content) / np.exp(content).sum()).tolist()  # type: ignore[no-any-return]  # an array's own
+
+    personas = [TraitLevels({"A": 0.0}, name=name) for name in ("even", "biased")]
+    design = Design(templates=("advice-after", "advice-bare"), personas=("even", "biased"))
+    run = measure(ScriptedRespondent(answer), BANK, design, personas=personas, progress=None)
+    shares = item_shares(run.responses, BANK)
+    for number in BANK.numbers:
+        assert shares["biased", number] == pytest.approx(shares["even", number], abs=1e-9)
+    (row,) = profile(run.responses, BANK, persona="biased").rows
+    assert np.mean([shares["biased", n] for n in BANK.numbers]) == pytest.approx(row.score.value)
+
+
+def test_shares_of_answers_without_probabilities_are_means_of_choices() -> None:
+    run = measure(ScriptedRespondent(lambda question: 1), BANK, DESIGN, progress=None)
+    told = item_shares(run.responses.with_columns(probabilities=None), BANK)
+    assert set(told.values()) == {1.0}
 
 
 def test_personas_cover_the_levels_of_each_trait() -> None:

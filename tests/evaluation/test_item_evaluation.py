@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from tests.planted_situations import situation_bank
 
+from allport.administration.templates import standard_templates
 from allport.errors import ResponsesError, UsageError
 from allport.evaluation import COLUMNS, ItemEvaluation, evaluate_items, item_diversity
 from allport.inventories import Trait, load_inventory
@@ -65,6 +66,24 @@ def test_all_variance_of_a_steady_respondent_is_of_items(found: ItemEvaluation) 
     assert trait.left_out == 0
 
 
+def test_what_personas_move_is_over_templates_and_free_of_what_labels_add() -> None:
+    def answer(question: Question) -> list[float]:
+        given = np.array(steady(question))
+        if question.condition.persona and question.condition.template == "advice-before":
+            given = np.array([0.35, 0.15, 0.3, 0.2])
+        given[int(question.condition.order[0])] *= 20
+        return (given / given.sum()).tolist()  # type: ignore[no-any-return]  # an array's own
+
+    respondent = ScriptedRespondent(answer)
+    found = evaluate_items(respondent, BANK, generate=False)
+    assert {q.condition.template for q in respondent.asked if q.condition.persona} == {
+        *standard_templates(BANK)
+    }
+    # Two of three templates say 9 to 1 and one says nothing, and log odds are averaged.
+    odds = 9 ** (2 / 3)
+    assert found.moved["A"]["A"].value == pytest.approx(100 * (odds - 1) / (odds + 1), abs=4)
+
+
 def test_choosing_by_place_is_seen_as_order_sensitivity() -> None:
     def first(question: Question) -> int:
         return question.labels.index(min(question.labels))
@@ -114,7 +133,7 @@ def test_who_tells_no_label_mass_tells_none_by_not_answering() -> None:
         return Response(question.item, question.condition, None, 1, math.nan)
 
     found = evaluate_items(ScriptedRespondent(untold), BANK, generate=False)
-    assert found.unanswered == 24 + 16
+    assert found.unanswered == 24 + 48
     for share in (found.columns["refusal, labels"], *found.low_mass.values()):
         assert math.isnan(share.value)
         assert share.reason == "the respondent does not tell the probabilities of labels"
@@ -147,9 +166,9 @@ def test_missing_answers_are_counted_and_left_out() -> None:
         return steady(question)
 
     found = evaluate_items(ScriptedRespondent(some), BANK, generate=False)
-    # One item in 3 templates x 4 orders x 2 wordings, and two as four personas in four orders.
-    assert found.unanswered == 24 + 2 * 16
-    assert found.asked == 24 * (24 + 16)
+    # One item in 3 templates x 4 orders x 2 wordings, and two as four personas in 3 x 4.
+    assert found.unanswered == 24 + 2 * 48
+    assert found.asked == 24 * (24 + 48)
     assert found.columns["refusal, labels"].value == pytest.approx(100 / 24)
     assert found.low_mass["1/4"].value == pytest.approx(100 / 24)
     assert found.reached["A"] == {"high": 100, "low": 100}

@@ -15,6 +15,7 @@ from allport.errors import ResponsesError, UsageError
 from allport.files import sha256_of, write_atomically
 from allport.inventories.inventory import Inventory
 from allport.psychometrics.item_response import ItemParameters
+from allport.psychometrics.situational import situational_scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -201,11 +202,14 @@ def asking_of(
 def item_shares(responses: pl.DataFrame, inventory: Inventory) -> dict[tuple[str, int], float]:
     """Share of the high side chosen, 0 to 1, by persona and item number.
 
-    It is the mean over the conditions asked of the probability on the options of the high end; on
-    a response scale, of the expected answer between its lowest and highest. Where nothing usable
-    was said it is NaN.
+    Of situations with a high and a low side it is the probability of the high side, with conditions
+    put together as in a profile, so that what labels and places add cancels. Of other items, and of
+    answers whose probabilities are not known, it is the mean over the conditions asked of the
+    expected answer between the item's lowest and highest. Where nothing usable was said it is NaN.
     """
     import polars as pl
+
+    from allport.administration.situation_profiles import has_sides
 
     means = responses.group_by("persona", "item", maintain_order=True).agg(
         pl.coalesce("expected_keyed", "keyed").mean().alias("value")
@@ -220,7 +224,31 @@ def item_shares(responses: pl.DataFrame, inventory: Inventory) -> dict[tuple[str
         low, high = limits[number]
         share = math.nan if value is None else (value - low) / (high - low)
         found[persona, number] = float(np.clip(share, 0, 1))
-    return found
+    return found | (_side_shares(responses, inventory) if has_sides(inventory) else {})
+
+
+def _side_shares(responses: pl.DataFrame, inventory: Inventory) -> dict[tuple[str, int], float]:
+    """Probability of the high side by persona and item number, where probabilities are known."""
+    import polars as pl
+
+    told = responses.filter(pl.col("probabilities").is_not_null())
+    rows = told.group_by("persona", "item", maintain_order=True).agg("probabilities").iter_rows()
+    given = {(persona, number): conditions for persona, number, conditions in rows}
+    if not given:
+        return {}
+    most = max(len(inventory.options(item)) for item in inventory.items)
+    table = np.full((len(given), max(map(len, given.values())), most), np.nan)
+    sides = np.full((len(given), most), np.nan)
+    for row, ((_, number), conditions) in enumerate(given.items()):
+        values = inventory.option_values(inventory.item(number))
+        sides[row, : values.size] = values
+        table[row, : len(conditions), : values.size] = conditions
+    mass = situational_scores(table, sides).mass
+    return {
+        pair: share
+        for pair, share in zip(given, mass.tolist(), strict=True)
+        if not math.isnan(share)
+    }
 
 
 def _trait(code: str, content: Mapping[str, Any]) -> CalibratedTrait:

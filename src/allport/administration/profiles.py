@@ -55,7 +55,8 @@ class Sides(NamedTuple):
     mass: Estimate
     """Mean probability of the high side, 0 to 1: the score of the row."""
     argmax: Estimate
-    """Share of items whose option chosen most is of the high side, 0 to 1: the rule of TRAIT."""
+    """Share of items whose option chosen most over the orders of a template is of the high side, 0
+    to 1, mean over templates and forms: the rule of TRAIT."""
     logit: Estimate
     """Mean log odds of the high side, which has no floor or ceiling."""
 

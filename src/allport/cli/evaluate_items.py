@@ -42,10 +42,10 @@ def items_(
 ) -> None:
     """Judge inventories as measures of a model, Likert and situational side by side.
 
-    Each is asked in every template, order and wording, as high and as low on each trait, and with
-    answers generated; what comes out are the seven columns of TRAIT's comparison of instruments,
-    with intervals over statements, and what moves which trait. The same command with the same --out
-    goes on where it stopped.
+    Each is asked in every template, order and wording, in the standard templates and orders as high
+    and as low on each trait, and with answers generated; what comes out are the seven columns of
+    TRAIT's comparison of instruments, with intervals over statements, and what moves which trait.
+    The same command with the same --out goes on where it stopped.
 
     Args:
         model: embedded, a local folder, a Hugging Face id, or openai:NAME.

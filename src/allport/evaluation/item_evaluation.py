@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from allport.administration.bank_calibration import item_shares
 from allport.administration.design import Design
 from allport.administration.measuring import measure
 from allport.administration.orders import option_orders
@@ -26,7 +27,7 @@ from allport.administration.progress import ProgressCallback
 from allport.administration.responses import answers, option_places, option_probabilities
 from allport.administration.templates import standard_templates, wordings
 from allport.errors import ResponsesError, UsageError
-from allport.evaluation.score_reliability import ScoreReliability, item_scores, reliability_by_trait
+from allport.evaluation.score_reliability import ScoreReliability, reliability_by_trait
 from allport.evaluation.share_intervals import share_interval
 from allport.inventories.inventory import Inventory
 from allport.models.human_answers import HumanAnswers
@@ -93,8 +94,8 @@ class ItemEvaluation:
     columns: Mapping[str, Estimate]
     """By name of `COLUMNS`, 0 to 100. Sensitivities are of options."""
     refused: Estimate
-    """Share of generated answers that refuse, 0 to 100; the rest of the refusal column could not be
-    parsed."""
+    """Share of answers that refuse, 0 to 100, of those generated in one template and order; the
+    rest of the refusal column could not be parsed."""
     low_mass: Mapping[str, Estimate]
     """Share of items whose labels have less than half, or a quarter, of the probability, by that
     share as text, 0 to 100. An answer that is missing gave none to any label, unless the
@@ -104,8 +105,8 @@ class ItemEvaluation:
     position: PositionEffect
     """What being shown early or late does to an option, with intervals over statements."""
     moved: Mapping[str, Mapping[str, Estimate]]
-    """Score of each trait with a high persona less that with a low one, 0 to 100, by the trait
-    asked for and the trait measured."""
+    """Score of each trait with a high persona less that with a low one, 0 to 100 over the standard
+    templates and orders, by the trait asked for and the trait measured."""
     reached: Mapping[str, Mapping[str, float]]
     """By trait and end asked for, the share of answered items on the side asked for, 0 to 100; 50
     is chance. NaN where none was answered."""
@@ -152,7 +153,7 @@ def evaluate_items(
     plain = Design(templates=wordings(inventory), forms=forms, seed=seed)
     run = measure(respondent, inventory, plain, _part(folder, "plain"), progress=progress)
     personas = _personas(inventory)
-    asked_for = Design(templates=templates[:1], personas=tuple(p.name for p in personas), seed=seed)
+    asked_for = Design(templates=templates, personas=tuple(p.name for p in personas), seed=seed)
     with_personas = measure(
         *(respondent, inventory, asked_for, _part(folder, "personas")),
         personas=personas,
@@ -320,11 +321,10 @@ def _percent(estimate: Estimate) -> Estimate:
 
 
 def _persona_scores(frame: pl.DataFrame, inventory: Inventory) -> dict[str, Floats]:
-    """Item scores by persona, such as "E+1", mean over orders, shape (items,)."""
-    import polars as pl
-
+    """Item scores by persona, such as "E+1", 0 to 100 over templates and orders, shape (items,)."""
+    shares = item_shares(frame, inventory)
     return {
-        name: _mean(item_scores(frame.filter(pl.col("persona") == name), inventory))
+        name: 100 * np.array([shares.get((name, n), math.nan) for n in inventory.numbers])
         for name in frame["persona"].unique(maintain_order=True)
     }
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from allport.inventories.inventory import Inventory
 
-__all__ = ["ScoreReliability", "item_scores", "reliability_by_trait"]
+__all__ = ["ScoreReliability", "reliability_by_trait"]
 
 Floats = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ class ScoreReliability:
     from having equally many items."""
 
 
-def item_scores(frame: pl.DataFrame, inventory: Inventory) -> Floats:
+def _item_scores(frame: pl.DataFrame, inventory: Inventory) -> Floats:
     """Item scores 0 to 100 toward the trait, shape (administrations, items); NaN where missing."""
     keyed = answers(frame, inventory, "expected_keyed").values
     low = np.array([inventory.option_values(i).min() for i in inventory.items])
@@ -79,7 +79,7 @@ def reliability_by_trait(frame: pl.DataFrame, inventory: Inventory) -> dict[str,
     templates = list(dict.fromkeys(c.template for c in conditions))
     orders = list(dict.fromkeys(c.order for c in conditions))
     table = np.full((len(templates), len(orders), len(inventory.items)), np.nan)
-    for row, condition in zip(item_scores(plain, inventory), conditions, strict=True):
+    for row, condition in zip(_item_scores(plain, inventory), conditions, strict=True):
         table[templates.index(condition.template), orders.index(condition.order)] = row
     return {
         trait.code: _of_trait(table, inventory, inventory.columns(trait.code))
