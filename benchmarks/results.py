@@ -15,8 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from allport.evaluation.share_intervals import wilson_interval
 from allport.files import write_atomically
+from allport.psychometrics.share_intervals import wilson_interval
 
 Layout = Literal["list", "side by side"]
 """How rows are shown: one below the other with targets, or a column for each of several things."""

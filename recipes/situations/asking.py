@@ -22,7 +22,7 @@ from allport.files import write_atomically
 from allport.inventories import Inventory, load_inventory
 from allport.models import Respondent
 from allport.personas import Persona
-from allport.psychometrics import Estimate, mean_interval
+from allport.psychometrics import Estimate, mean_interval, share_interval
 from allport.reporting.content import to_json
 from allport.reporting.palette import number
 from allport.reporting.plain_text import printable
@@ -99,21 +99,9 @@ def statements(inventory: Inventory) -> list[str]:
 
 
 def share(values: Floats, clusters: Sequence[str]) -> Estimate:
-    """Per cent of items, 1 or 0 each, with an interval over statements.
-
-    Where all items are alike, resampling would claim certainty: the interval is Wilson's then, with
-    as many trials as there are statements.
-    """
-    known = ~np.isnan(values)
-    used = [cluster for cluster, there in zip(clusters, known, strict=True) if there]
-    if known.any() and np.ptp(values[known]) == 0:
-        from scipy.stats import binomtest
-
-        trials = len(set(used))
-        found = binomtest(int(values[known][0]) * trials, trials).proportion_ci(method="wilson")
-        low, high = float(found.low), float(found.high)
-        return Estimate(100 * float(values[known][0]), 100 * low, 100 * high)
-    return mean_interval(100 * values[known], clusters=used, resamples=1000)
+    """Per cent of items, 0 to 1 each, with an interval over statements (see `share_interval`)."""
+    value, low, high, reason = share_interval(values, clusters)
+    return Estimate(100 * value, 100 * low, 100 * high, reason)
 
 
 def mean_points(values: Floats, clusters: Sequence[str]) -> Estimate:

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from asking import (
     Asking,
+    Floats,
     Loader,
     asking,
     guarded,
@@ -30,12 +30,11 @@ from asking import (
     statements,
     write,
 )
-from numpy.typing import NDArray
 
 from allport.administration import Run, profile, situation_scores
 from allport.cli.output import console
 from allport.errors import UsageError
-from allport.psychometrics import Estimate, McNemar, SituationalScores, adjust_for_many, mcnemar
+from allport.psychometrics import Estimate, adjust_for_many, sign_flip_test
 from allport.reporting import run_content, write_report
 from allport.reporting.gathering import model_subject
 from allport.reporting.plain_text import printable
@@ -53,6 +52,16 @@ class Level(NamedTuple):
     """Per cent of items whose most probable option is of the high side."""
 
 
+class Sides(NamedTuple):
+    """How two models differ in the side that they answer on, on the same items."""
+
+    only_first: int
+    """Items that the first alone answers high, or in more templates than the second."""
+    only_second: int
+    p: float
+    """Of a sign-flip permutation test over statements."""
+
+
 class Change(NamedTuple):
     """What one step of the chain changed on one trait."""
 
@@ -61,10 +70,10 @@ class Change(NamedTuple):
     trait: str
     difference: Estimate
     """Second score minus the first, in points of 100, paired by item."""
-    sides: McNemar
+    sides: Sides
     """Items that only one of both answers high."""
     p_adjusted: float
-    """Of McNemar's test, adjusted over all steps and traits (Benjamini & Hochberg)."""
+    """That of the sides, adjusted over all steps and traits (Benjamini & Hochberg)."""
 
 
 class Chain(NamedTuple):
@@ -114,7 +123,7 @@ def compared(asked: Asking, runs: Sequence[Run]) -> Chain:
                 names[i + 1],
                 trait.code,
                 mean_points(scores[i + 1].mass[own] - scores[i].mass[own], labels),
-                _sides(scores[i], scores[i + 1], own),
+                _sides(scores[i + 1].argmax[own] - scores[i].argmax[own], labels),
                 float("nan"),
             )
             for i in range(len(scores) - 1)
@@ -128,8 +137,9 @@ def compared(asked: Asking, runs: Sequence[Run]) -> Chain:
     )
 
 
-def _sides(first: SituationalScores, second: SituationalScores, own: NDArray[np.intp]) -> McNemar:
-    return mcnemar(first.argmax[own], second.argmax[own])
+def _sides(differences: Floats, labels: Sequence[str]) -> Sides:
+    fewer, more = int((differences < 0).sum()), int((differences > 0).sum())
+    return Sides(fewer, more, sign_flip_test(differences, labels))
 
 
 def reported(asked: Asking, chain: Chain, runs: Sequence[Run]) -> Path:

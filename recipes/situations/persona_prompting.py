@@ -117,10 +117,8 @@ def prompting(name: str, run: Run, wanted: float = WANTED) -> Prompting:
         own = bank.columns(trait)
         labels = [clusters[i] for i in own]
         side = float(direction == "high")
-        # NaN where nothing usable was said, which neither reaches nor misses.
-        hit, hit_before = (
-            np.where(np.isnan(x), np.nan, x == side) for x in (found.argmax[own], plain.argmax[own])
-        )
+        # Share of templates; NaN where nothing usable was said, which neither reaches nor misses.
+        hit, hit_before = (1 - np.abs(x[own] - side) for x in (found.argmax, plain.argmax))
         reached = share(hit, labels)
         some = {label for label, there in zip(labels, hit, strict=True) if there != 0}
         requests.append(

@@ -41,6 +41,17 @@ def test_kappa_leaves_out_units_that_miss_a_rating():
     assert cohen_kappa(*gappy) == cohen_kappa(FIRST, SECOND)
 
 
+@pytest.mark.parametrize("weights", [None, "linear", "quadratic"])
+@pytest.mark.parametrize(
+    ("first", "second", "kappa"), [(FIRST, FIRST, 1), ([1, 2, 2, 1], [2, 1, 1, 2], -1)]
+)
+def test_kappa_without_a_standard_error_has_no_interval(weights, first, second, kappa):
+    found = cohen_kappa(first, second, weights=weights)
+    assert found.value == pytest.approx(kappa)
+    assert np.isnan([found.low, found.high]).all()
+    assert found.reason == "no interval: the standard error of kappa is 0"
+
+
 def test_categories_that_nobody_chose_change_weights_but_not_plain_kappa():
     first, second = [1, 1, 5, 5, 2], [1, 2, 5, 5, 2]
     scale = [1, 2, 3, 4, 5]
@@ -306,6 +317,11 @@ def test_kappa_and_flips_keep_their_bounds(seed, conditions, items):
     for estimate in (result.raw, result.corrected, result.corrected_uniform):
         assert math.isnan(estimate.low) or 0 <= estimate.low <= estimate.high
     kappa = cohen_kappa(choices[0], choices[1])
-    assert math.isnan(kappa.value) or -1 <= kappa.low <= kappa.value <= kappa.high <= 1
+    assert math.isnan(kappa.value) or -1 <= kappa.value <= 1
+    if math.isnan(kappa.low):
+        assert kappa.reason
+    else:
+        assert -1 <= kappa.low < kappa.high <= 1
+        assert kappa.low <= kappa.value <= kappa.high
     reversed_order = flips(choices[::-1, ::-1], options=3, resamples=0)
     assert reversed_order.raw.value == pytest.approx(result.raw.value)

@@ -93,7 +93,7 @@ def test_clusters_of_unequal_size_are_drawn_whole():
 
     slow = bootstrap(record, values, clusters=clusters, resamples=200, seed=1)
     assert all(sample.count(1.0) % 3 == 0 for sample in seen)
-    fast = mean_interval(values, clusters=clusters, resamples=200, seed=1)
+    fast = ratio_interval(values, np.ones(5), clusters=clusters, resamples=200, seed=1)
     assert slow[:3] == pytest.approx(fast[:3])
 
 
@@ -152,7 +152,8 @@ def test_a_statistic_without_a_value_says_why(estimate, reason):
     ("estimate", "reason"),
     [
         (lambda: mean_interval([4.0]), "single unit"),
-        (lambda: mean_interval([4.0] * 8), "same on every resample"),
+        (lambda: mean_interval([4.0] * 8), "every unit has the same value"),
+        (lambda: mean_interval([4.0] * 20), "same on every resample"),
         (lambda: mean_interval([3.0, 5.0], clusters=[1, 1]), "single unit"),
         (lambda: ratio_interval([4.0, 0.0], [1.0, 0.0], resamples=100), "of 100 resamples have no"),
     ],
@@ -178,6 +179,7 @@ def test_no_resamples_no_interval():
         (lambda: mean_interval([1.0, 2.0], confidence=95), "95 is not between 0 and 1"),
         (lambda: mean_interval([1.0, 2.0], method="t"), "'t'"),
         (lambda: mean_interval([1.0, 2.0], clusters=[1]), "do not label 2 units"),
+        (lambda: mean_interval([[1.0, 2.0]]), r"shape \(1, 2\) are not one for each unit"),
         (lambda: ratio_interval([1.0, 2.0], [1.0]), "not over the same units"),
     ],
 )
@@ -188,7 +190,7 @@ def test_a_request_that_does_not_fit_is_refused(call, message):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    values=st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20),
+    values=st.lists(st.floats(-1e3, 1e3), min_size=15, max_size=30),
     shift=st.floats(-1e3, 1e3),
     method=st.sampled_from(["bca", "percentile"]),
 )
@@ -210,7 +212,12 @@ def test_fisher_interval_is_that_of_scipy():
 
 
 def test_fisher_interval_at_its_limits():
-    assert fisher_interval(1.0, 20) == (1.0, 1.0, 1.0, "")
+    for perfect in (1.0, -1.0, 1 - 1e-15):
+        found = fisher_interval(perfect, 20)
+        assert found.value == perfect
+        assert np.isnan([found.low, found.high]).all()
+        assert found.reason == "no interval: a correlation of 1 or -1 tells nothing of its error"
+    assert math.isfinite(fisher_interval(0.999999, 20).low)
     assert "at least 4" in fisher_interval(0.5, 3).reason
     assert fisher_interval(0.5, 3).value == 0.5
     assert "vary" in fisher_interval(math.nan, 30).reason

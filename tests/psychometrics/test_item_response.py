@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from allport.errors import ResponsesError
 from allport.psychometrics import (
+    ItemParameters,
     expected_share,
     fit_two_parameter,
     item_fit,
@@ -137,6 +140,65 @@ def test_a_level_is_the_mean_of_its_posterior() -> None:
     nothing = trait_estimates(found, np.full(40, np.nan))
     assert nothing.levels[0] == pytest.approx(0, abs=1e-9)
     assert nothing.standard_errors[0] == pytest.approx(1, abs=0.01)
+
+
+def planted_shares(
+    people: int, seed: int, dispersion: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], ItemParameters]:
+    """Shares that scatter by a dispersion, levels, and the parameters of the items."""
+    _, levels, a, b = planted(people, seed)
+    p = 1 / (1 + np.exp(-a * (levels[:, None] - b)))
+    scatter = 1 / dispersion - 1
+    y = np.random.default_rng(seed + 1).beta(scatter * p, scatter * (1 - p))
+    return y, levels, ItemParameters(a, b, dispersion, (0.3, 0.7), (0.3, 0.7), True)
+
+
+@pytest.mark.parametrize("dispersion", [0.01, 0.02, 0.2])
+def test_levels_are_as_certain_as_is_said_however_much_items_tell(dispersion: float) -> None:
+    y, levels, known = planted_shares(1000, seed=10, dispersion=dispersion)
+    found = trait_estimates(known, y)
+    held = np.abs(found.levels - levels) < 1.96 * found.standard_errors
+    assert 0.93 < held.mean() < 0.97
+    assert len(np.unique(found.levels)) == 1000
+
+
+@pytest.mark.parametrize("dispersion", [0.005, 0.02, 0.2, 1.0])
+def test_a_dense_grid_says_the_same(dispersion: float) -> None:
+    y, _, known = planted_shares(300, seed=12, dispersion=0.1)
+    known = dataclasses.replace(known, dispersion=dispersion)
+    rng = np.random.default_rng(13)
+    y = np.where(dispersion < 1, y, y > 0.5)
+    y[0], y[1], y[2] = 1, 0, np.nan  # the ends, and nothing
+    y[3:40][rng.random((37, 40)) < 0.95] = np.nan
+    dense = np.linspace(-12, 12, 6001)
+    logits = known.discriminations[:, None] * (dense - known.difficulties[:, None])
+    asked, filled = ~np.isnan(y), np.nan_to_num(y)
+    log_p, log_q = -np.logaddexp(0, -logits), -np.logaddexp(0, logits)
+    density = (filled @ log_p + (asked - filled) @ log_q) / dispersion - dense**2 / 2
+    weights = np.exp(density - density.max(axis=1, keepdims=True))
+    weights /= weights.sum(axis=1, keepdims=True)
+    levels = weights @ dense
+    errors = np.sqrt((weights * (dense - levels[:, None]) ** 2).sum(axis=1))
+    found = trait_estimates(known, y)
+    np.testing.assert_allclose(found.levels, levels, atol=1e-6)
+    np.testing.assert_allclose(found.standard_errors, errors, rtol=1e-5)
+    assert np.abs(levels).max() > 5 or dispersion > 0.1  # farther out than items are fitted
+    assert trait_estimates(known, y[:0]).levels.shape == (0,)
+
+
+@pytest.mark.parametrize("dispersion", [0.01, 0.02, 0.2])
+def test_dispersion_and_the_unit_are_recovered_however_much_items_tell(dispersion: float) -> None:
+    y, levels, known = planted_shares(60, seed=14, dispersion=dispersion)
+    found = fit_two_parameter(y, STATEMENTS)
+    assert found.converged
+    assert found.dispersion == pytest.approx(dispersion, rel=0.1)
+    estimated = trait_estimates(found, y)
+    # Levels and what is uncertain about them make up the respondents' own standard deviations.
+    spread = np.hypot(estimated.levels.std(), np.sqrt(np.mean(estimated.standard_errors**2)))
+    assert spread == pytest.approx(1, abs=0.005)
+    assert estimated.levels.mean() == pytest.approx(0, abs=0.005)
+    inherited = np.log(found.discriminations / known.discriminations / levels.std())
+    assert abs(inherited.mean()) < 0.05
 
 
 @pytest.mark.parametrize(

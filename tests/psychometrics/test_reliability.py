@@ -349,6 +349,14 @@ def test_retest_on_two_occasions():
     assert result.agreement.value < result.correlation.value - 0.3
 
 
+def test_retest_without_a_change_but_of_everybody_alike_has_no_interval():
+    scores = np.array([0.1, 0.7, 0.3, 0.9, 0.4])
+    result = retest_reliability(np.column_stack([scores, 3 * scores + 0.2])).correlation
+    assert result.value == pytest.approx(1)
+    assert np.isnan([result.low, result.high]).all()
+    assert "a correlation of 1 or -1 tells nothing of its error" in result.reason
+
+
 def test_retest_on_many_occasions_takes_the_mean_over_pairs():
     rng = np.random.default_rng(2)
     scores = rng.normal(size=(30, 1)) + rng.normal(size=(30, 4))

@@ -172,6 +172,7 @@ def test_types_of_answers_make_no_difference(dtype):
         part = answers[:, columns].astype(np.float64)
         np.testing.assert_allclose(result.scores[:, index], part.mean(axis=1), rtol=1e-13)
         expected = part.std(axis=1, ddof=1) / np.sqrt(part.shape[1])
+        expected[expected == 0] = np.nan
         np.testing.assert_allclose(result.standard_errors[:, index], expected, atol=1e-9)
 
 
@@ -180,7 +181,22 @@ def test_extreme_int8_values_stay_exact():
     answers[1::2] = -128
     result = scale_scores(answers, {"all": range(4)})
     assert result.scores[:2].tolist() == [[127.0], [-128.0]]
-    assert (result.standard_errors == 0).all()
+    assert np.isnan(result.standard_errors).all()
+
+
+@pytest.mark.parametrize("answer", [0.0, 3.0, 0.1, 1 / 3])
+def test_answers_that_are_all_alike_tell_nothing_of_their_error(answer):
+    # Long scales, where sums of fractions leave something by rounding.
+    answers = np.full((2, 300), answer)
+    answers[1, 0] += 1
+    errors = scale_scores(answers, {"short": range(4), "long": range(300)}).standard_errors
+    assert np.isnan(errors[0]).all()
+    assert errors[1] == pytest.approx([0.25, 1 / 300])
+    answers[:, 5] = np.nan
+    gappy = scale_scores(answers, {"long": range(300)}).standard_errors[:, 0]
+    assert np.isnan(gappy[0])
+    assert gappy[1] == pytest.approx(1 / 299)
+    assert np.isnan(raw_sums(answers, {"long": range(300)}).standard_errors[0, 0])
 
 
 @settings(max_examples=50, deadline=None)

@@ -48,6 +48,19 @@ def test_scale_correlations_of_bfi_are_those_of_psych(bfi):
     assert table[2][2] == Estimate(1.0, 1.0, 1.0)
 
 
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_perfect_correlations_have_no_interval_but_that_with_oneself(kind, sign):
+    x = np.array([0.1, 0.7, 0.3, 0.9, 0.4, 0.25])
+    found = correlate(x, 0.3 * sign * x + 0.1, kind=kind)
+    assert found.value == pytest.approx(sign)
+    assert np.isnan([found.low, found.high]).all()
+    assert "tells nothing of its error" in found.reason
+    table = correlation_table(np.column_stack([x, sign * x]), kind=kind)
+    assert table[0][0] == Estimate(1.0, 1.0, 1.0)
+    assert math.isnan(table[0][1].low)
+
+
 @pytest.mark.parametrize(("kind", "oracle"), [("pearson", pearsonr), ("spearman", spearmanr)])
 def test_correlations_equal_scipys(kind, oracle):
     rng = np.random.default_rng(0)

@@ -129,9 +129,9 @@ def measure_adaptively(
 ) -> AdaptiveMeasurement:
     """Ask of each trait the items that tell most about the respondent, until it is known.
 
-    At most one item of a statement is asked until every statement of the trait was asked from, and
-    so on round; among these the next is drawn from the best few. Traits that the calibration left
-    out are not asked.
+    At most one item of a statement, or of a facet where items have no statement, is asked until
+    every one of the trait was asked from, and so on round; among these the next is drawn from the
+    best few. Traits that the calibration left out are not asked.
 
     Args:
         respondent: Who answers.
@@ -281,13 +281,15 @@ class _Tests:
     def _steps(self, persona: str, code: str) -> Generator[int, float, AdaptiveTest]:
         trait = self._traits[code]
         items = [self._inventory.item(number) for number in trait.items]
-        statements = [item.cluster or f"item {item.number}" for item in items]
+        # Where items have no statement, facets take turns: answers of one facet go together beyond
+        # the level, so items of some facets alone would say too little of the whole bank.
+        groups = [item.cluster or item.facet or f"item {item.number}" for item in items]
         # A seed of its own for each test, or all personas would draw alike.
         drawn = hashlib.blake2b(
             repr((self._design.seed, persona, code)).encode(), digest_size=4
         ).digest()
         return adaptive_steps(
-            trait.parameters, statements, **self._limits, seed=int.from_bytes(drawn, "big")
+            trait.parameters, groups, **self._limits, seed=int.from_bytes(drawn, "big")
         )
 
     def _number(self, code: str, item: int) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from allport.administration.item_means import error_of_mean, item_clusters
+from allport.administration.item_means import item_clusters, mean_of_items, score_limits
 from allport.administration.run import Run
 from allport.administration.situation_profiles import has_sides, item_sides
 from allport.errors import UsageError
@@ -35,7 +35,7 @@ class Difference(NamedTuple):
     """Score of the first run on the matched questions, in the units of `ProfileRow.score`."""
     second: float
     difference: Estimate
-    """Second less first, with a bootstrap interval over items, or clusters of items."""
+    """Second less first, with Student's interval over items, or clusters of items."""
     standard_error: float
     """Of the difference, over items or their clusters; NaN where it cannot be told."""
     items: int
@@ -59,8 +59,8 @@ class Comparison:
     """Responses of the first run without a usable partner."""
     unmatched_second: int
     agreement: Estimate
-    """Share of pairs in which both chose the same option, with a bootstrap interval over items, or
-    clusters of items."""
+    """Share of pairs in which both chose the same option, with an interval over items, or clusters
+    of items; see `allport.psychometrics.mean_interval`."""
 
     def to_frame(self) -> pl.DataFrame:
         """The differences as a frame, one row a trait or facet; null where there is no figure."""
@@ -90,16 +90,16 @@ def compare(
     Responses are paired where item, template, option order, form and repeat are the same, and
     persona too, unless each run has a single one. Each run scores an item over its pairs as
     `profile` does over all its conditions, and the difference on a trait is the mean over items of
-    the differences of these scores. The interval resamples items, or the clusters that they belong
-    to, so that pairs of one item are drawn together (BCa). Answers are mean values under their
-    distributions.
+    the differences of these scores. Its interval is Student's, as that of a profile's score, over
+    items, or the clusters that they belong to, so that pairs of one item count together; it is cut
+    where no difference can be larger. Answers are mean values under their distributions.
 
     Args:
         first: A run.
         second: A run of the same inventory: another model, or the same one before and after.
         confidence: Of the intervals.
-        resamples: Of the bootstrap.
-        seed: The same seed gives the same intervals.
+        resamples: Of the interval of agreement; 0 leaves it out.
+        seed: Of the resamples; the same seed gives the same interval.
 
     Raises:
         UsageError: The runs are of different inventories, or share no question.
@@ -140,10 +140,12 @@ def compare(
             for name, run in (("first", one), ("second", other))
         )
     clusters = item_clusters(inventory)
-    settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}
+
+    def columns_of(rows: pl.DataFrame) -> NDArray[np.intp]:
+        return np.array([place[number] for number in rows["item"]], dtype=np.intp)
 
     def clusters_of(rows: pl.DataFrame) -> NDArray[np.intp] | None:
-        return None if clusters is None else clusters[[place[number] for number in rows["item"]]]
+        return None if clusters is None else clusters[columns_of(rows)]
 
     def difference(
         code: str, name: str, trait: str, kind: Literal["trait", "facet"]
@@ -155,8 +157,12 @@ def compare(
         estimate = undefined("the runs share no answered item of it")
         error = math.nan
         if rows.height:
-            estimate = mean_interval(changes, clusters=clusters_of(rows), **settings)
-            error = error_of_mean(changes, clusters_of(rows))
+            lowest, highest = score_limits(inventory, columns_of(rows))
+            farthest = highest - lowest
+            limits = (-farthest, farthest)
+            estimate, error = mean_of_items(
+                changes, clusters_of(rows), confidence=confidence, limits=limits
+            )
         return Difference(
             code=code,
             name=name,
@@ -183,7 +189,12 @@ def compare(
         unmatched_first=one.height - pairs.height,
         unmatched_second=other.height - pairs.height,
         agreement=mean_interval(
-            chosen["same"].to_numpy(), clusters=clusters_of(chosen), **settings
+            chosen["same"].to_numpy(),
+            clusters=clusters_of(chosen),
+            confidence=confidence,
+            resamples=resamples,
+            seed=seed,
+            limits=(0, 1),
         ),
     )
 

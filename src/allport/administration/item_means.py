@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 
 from allport.inventories.inventory import Inventory
 from allport.psychometrics.estimate import Estimate, undefined
+from allport.psychometrics.share_intervals import share_interval
+from allport.psychometrics.unit_means import error_of_mean, student_interval
 
-__all__ = ["error_of_mean", "item_clusters", "mean_of_items"]
+__all__ = ["item_clusters", "mean_of_items", "score_limits", "share_of_items"]
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
-
-_ALIKE = 1e-12
-"""Items that differ by no more than this differ by rounding."""
 
 
 def item_clusters(inventory: Inventory) -> Indices | None:
@@ -32,25 +31,20 @@ def item_clusters(inventory: Inventory) -> Indices | None:
     )
 
 
-def error_of_mean(values: Floats, clusters: Indices | None = None) -> float:
-    """Standard error of the mean of items, of which others might have been drawn.
-
-    It is sd(values) / sqrt(items). Items of one cluster are drawn together: each cluster then
-    counts as one unit, of value mean + (k / n) * (sum of its deviations), with k clusters of n
-    items in all; that is the mean of the cluster where all have equally many items.
+def score_limits(inventory: Inventory, columns: Indices) -> tuple[float, float]:
+    """Lowest and highest mean that items can have; NaN without any.
 
     Args:
-        values: Shape (items,), none missing.
-        clusters: Index of the cluster of each, shape (items,).
-
-    Returns:
-        The error, in the units of the values; NaN with fewer than two units, and where all are
-        alike, which tells nothing of others.
+        inventory: Of the items.
+        columns: Where they stand in it, shape (items,).
     """
-    units = _units(values, clusters)
-    if units.size < 2 or np.ptp(units) <= _ALIKE * max(1.0, float(np.abs(values).max())):
-        return math.nan
-    return float(units.std(ddof=1)) / math.sqrt(units.size)
+    values = [inventory.option_values(inventory.items[column]) for column in columns]
+    if not values:
+        return math.nan, math.nan
+    return (
+        float(np.mean([each.min() for each in values])),
+        float(np.mean([each.max() for each in values])),
+    )
 
 
 def mean_of_items(
@@ -64,7 +58,8 @@ def mean_of_items(
 
     Args:
         values: Shape (items,), NaN where an item was not answered.
-        clusters: See `error_of_mean`; degrees of freedom are units - 1.
+        clusters: Index of the cluster of each item, shape (items,): items of one cluster were drawn
+            together and count as one unit. See `allport.psychometrics.unit_means.error_of_mean`.
         confidence: Of the interval, 0 to 1.
         limits: Lowest and highest score there can be, at which the interval is cut.
 
@@ -72,8 +67,6 @@ def mean_of_items(
         The mean and its standard error. Both are NaN without any item; the interval and the error
         are where the error cannot be told.
     """
-    from scipy.special import stdtrit
-
     answered = ~np.isnan(values)
     known = values[answered]
     if known.size == 0:
@@ -83,21 +76,28 @@ def mean_of_items(
     units = known.size if clusters is None else np.unique(clusters).size
     if math.isnan(error):
         reason = (
-            "no interval: every item has the same score, which tells nothing of its error"
+            "no interval: every item gives the same value, which tells nothing of its error"
             if units > 1
             else "no interval from a single item"
             if known.size == 1
             else "no interval from the items of a single statement"
         )
         return Estimate(value, reason=reason), error
-    width = float(stdtrit(units - 1, (1 + confidence) / 2)) * error
-    return Estimate(value, max(limits[0], value - width), min(limits[1], value + width)), error
+    ends = student_interval(value, error, units, confidence=confidence, limits=limits)
+    return Estimate(value, *ends), error
 
 
-def _units(values: Floats, clusters: Indices | None) -> Floats:
-    if clusters is None:
-        return values
-    index = np.unique(clusters, return_inverse=True)[1]
-    mean = values.mean()
-    sums = np.bincount(index, weights=values - mean)
-    return np.asarray(mean + sums * (sums.size / values.size))
+def share_of_items(
+    values: Floats, clusters: Indices | None = None, *, confidence: float = 0.95
+) -> Estimate:
+    """Mean over items of shares, with Student's interval or, where all are 0 or all 1, Wilson's.
+
+    Args:
+        values: 0 to 1, shape (items,), NaN where an item was not answered.
+        clusters: See `mean_of_items`; Wilson's interval is for as many draws as there are clusters.
+        confidence: Of the interval, 0 to 1.
+    """
+    found, _ = mean_of_items(values, clusters, confidence=confidence, limits=(0.0, 1.0))
+    if found.value in (0.0, 1.0):
+        return share_interval(values, clusters, confidence=confidence)
+    return found

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple, cast
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from allport.inventories.inventory import Inventory
 from allport.inventories.norms import (
@@ -25,8 +25,9 @@ from allport.models.human_table import about_column, ages_of, is_missing, sexes_
 from allport.psychometrics.covariance import MissingPairs
 from allport.psychometrics.reliability import scale_alphas, standard_error_of_measurement
 from allport.psychometrics.scoring import MissingAnswers, ScaleScores, raw_sums, scale_scores
+from allport.psychometrics.unit_means import student_width
 
-__all__ = ["PeopleScores", "score"]
+__all__ = ["PeopleScores", "error_widths", "score"]
 
 Floats = NDArray[np.float64]
 
@@ -56,7 +57,8 @@ class PeopleScores:
     sum, alpha with alpha_low, alpha_high and alpha_reason, sem, error_from, mean_correlation.
     `error_from` tells what standard errors on the scale come from: "sample", its reliability, SD
     sqrt(1 - alpha); or, where alpha rests on fewer than 30 people, "items", the spread of each
-    person's own answers over the items of the scale."""
+    person's own answers over the items of the scale, which tells nothing where all are alike.
+    Intervals are `error_widths` times as wide to either side."""
     notes: tuple[str, ...]
     """What a reader has to know: what could not be checked, and why norms are missing."""
 
@@ -100,8 +102,6 @@ def score(
         ResponsesError: Answers are missing and `missing` is "refuse".
         UsageError: The norm group is unknown.
     """
-    from scipy.special import ndtri
-
     inventory = people.inventory
     named = _scales(inventory)
     scales = {code: inventory.columns(code) for code in named}
@@ -113,7 +113,7 @@ def score(
     sem = np.where(np.isnan(sums.scores), np.nan, reliability["sem"].to_numpy())
     errors = np.where(from_sample, sem, sums.standard_errors)
     groups, notes = _groups(people, norm, sex, age)
-    z = float(ndtri((1 + confidence) / 2))
+    widths = error_widths(reliability["error_from"].to_numpy(), means.answered, confidence)
     count = len(people.ids)
     frames = [
         pl.DataFrame(
@@ -133,9 +133,9 @@ def score(
                     code,
                     sums.scores[:, place],
                     errors[:, place],
+                    widths[:, place],
                     groups,
                     percentile,
-                    z,
                 ),
             }
         )
@@ -148,6 +148,25 @@ def score(
         reliability=reliability,
         notes=tuple(note for note in (people.note, *notes) if note),
     )
+
+
+def error_widths(error_from: ArrayLike, answered: ArrayLike, confidence: float = 0.95) -> Floats:
+    """How many standard errors the interval of a person's score reaches to either side.
+
+    Args:
+        error_from: What the error comes from, "sample" or "items"; see `PeopleScores.reliability`.
+        answered: Items of the scale that the person answered; the two broadcast.
+        confidence: Of the interval, 0 to 1.
+
+    Returns:
+        The normal quantile for errors from the sample; for errors from a person's own answers the
+        quantile of Student's t with answered - 1 degrees of freedom, NaN below two answers.
+    """
+    from scipy.special import ndtri
+
+    normal = float(ndtri((1 + confidence) / 2))
+    from_sample = np.asarray(error_from) == "sample"
+    return np.where(from_sample, normal, student_width(answered, confidence))
 
 
 def _scales(inventory: Inventory) -> dict[str, _Scale]:
@@ -239,9 +258,9 @@ def _norms(
     code: str,
     raw: Floats,
     errors: Floats,
+    widths: Floats,
     groups: list[NormGroup | None],
     percentile: PercentileMethod,
-    z: float,
 ) -> dict[str, object]:
     """Norm scores of everybody on one scale, each different raw score looked up once a group."""
     table = {name: np.full(raw.size, np.nan) for name in _NORM_COLUMNS}
@@ -249,13 +268,18 @@ def _norms(
     names = np.array([group.name if group else "" for group in groups])
     for group in {group.name: group for group in groups if group is not None}.values():
         rows = np.flatnonzero((names == group.name) & ~np.isnan(raw))
-        pairs = np.stack([raw[rows], errors[rows]], axis=1)
-        different, which = np.unique(pairs, axis=0, return_inverse=True, equal_nan=True)
+        scored = np.stack([raw[rows], errors[rows], widths[rows]], axis=1)
+        different, which = np.unique(scored, axis=0, return_inverse=True, equal_nan=True)
         found = [
             norm_scores(
-                inventory, {code: value}, percentile=percentile, group=group, sem={code: error}, z=z
+                inventory,
+                {code: value},
+                percentile=percentile,
+                group=group,
+                sem={code: error},
+                z=width,
             ).scores[code]
-            for value, error in different.tolist()
+            for value, error, width in different.tolist()
         ]
         for name in _NORM_COLUMNS:
             table[name][rows] = np.array([getattr(each, name) for each in found])[which.ravel()]

@@ -1,4 +1,7 @@
-"""Resampling people once for all figures of a benchmark, so that they compare in pairs."""
+"""Resampling people once for all figures of a benchmark, so that they compare in pairs.
+
+Means over few people have Student's interval instead, since a bootstrap of few is too narrow.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from allport.psychometrics.intervals import (
     MOST_UNDEFINED,
     bca_interval,
 )
+from allport.psychometrics.unit_means import FEWEST_DRAWN, student_interval
 
 __all__ = ["FEWEST_CORRELATED", "PeopleBootstrap", "Resampled"]
 
@@ -38,39 +42,80 @@ class Resampled(NamedTuple):
     """Shape (resamples, K)."""
     left_out: Floats
     """With each person, or group of people, left out: shape (groups, K)."""
+    deviations: Floats
+    """How far each person draws a mean, shape (people, K): the standard error of the mean is the
+    root of the sum of their squares. NaN, shape (1, K), for statistics that are no means."""
+    people: Floats
+    """People that each mean is over, the fewest where means were put together; NaN for statistics
+    that are no means. Shape (K,)."""
 
     def minus(self, other: Resampled) -> Resampled:
         """The differences of statistics that were resampled together."""
-        return Resampled(*(own - others for own, others in zip(self, other, strict=True)))
+        return Resampled(
+            observed=self.observed - other.observed,
+            draws=self.draws - other.draws,
+            left_out=self.left_out - other.left_out,
+            deviations=self.deviations - other.deviations,
+            people=np.minimum(self.people, other.people),
+        )
 
     def total(self) -> Resampled:
         """The sum of the statistics, as a single one."""
-        return Resampled(*(part.sum(axis=-1, keepdims=True) for part in self))
+        return Resampled(
+            observed=self.observed.sum(keepdims=True),
+            draws=self.draws.sum(axis=1, keepdims=True),
+            left_out=self.left_out.sum(axis=1, keepdims=True),
+            deviations=self.deviations.sum(axis=1, keepdims=True),
+            people=self.people.min(keepdims=True),
+        )
 
     def mean(self) -> Resampled:
         """The mean of the statistics, as a single one."""
-        return Resampled(*(part.mean(axis=-1, keepdims=True) for part in self))
+        total, count = self.total(), self.observed.size
+        return total._replace(
+            observed=total.observed / count,
+            draws=total.draws / count,
+            left_out=total.left_out / count,
+            deviations=total.deviations / count,
+        )
 
     def estimates(
-        self, reason: str | Sequence[str] = "", confidence: float = 0.95
+        self,
+        reason: str | Sequence[str] = "",
+        confidence: float = 0.95,
+        limits: tuple[float, float] = (-math.inf, math.inf),
     ) -> list[Estimate]:
-        """Each statistic with its bias-corrected and accelerated interval.
+        """Each statistic with its interval.
+
+        It is bias-corrected and accelerated; but means over fewer than 15 people, and sums, means
+        and differences of such means, have Student's interval with people - 1 degrees of freedom.
 
         Args:
             reason: Why a statistic that has no value has none; one for all, or one for each.
             confidence: Of the intervals.
+            limits: Lowest and highest value there can be, at which Student's interval is cut.
         """
         reasons = [reason] * len(self.observed) if isinstance(reason, str) else reason
-        return [
-            _estimate(value, draws, left_out, why, confidence)
-            for value, draws, left_out, why in zip(
-                self.observed.tolist(), self.draws.T, self.left_out.T, reasons, strict=True
-            )
-        ]
+        errors = np.sqrt(np.square(self.deviations).sum(axis=0))
+        found = []
+        for place, (value, why) in enumerate(zip(self.observed.tolist(), reasons, strict=True)):
+            draws, people = self.draws[:, place], float(self.people[place])
+            # NaN, of what is no mean, is not few.
+            if draws.size and 1 < people < FEWEST_DRAWN:
+                error = float(errors[place])
+                found.append(_of_few(value, error, int(people), confidence, limits))
+            else:
+                found.append(_estimate(value, draws, self.left_out[:, place], why, confidence))
+        return found
 
-    def estimate(self, reason: str = "", confidence: float = 0.95) -> Estimate:
+    def estimate(
+        self,
+        reason: str = "",
+        confidence: float = 0.95,
+        limits: tuple[float, float] = (-math.inf, math.inf),
+    ) -> Estimate:
         """The only statistic with its interval; see `estimates`."""
-        (only,) = self.estimates(reason, confidence)
+        (only,) = self.estimates(reason, confidence, limits)
         return only
 
 
@@ -125,7 +170,11 @@ class PeopleBootstrap:
         left_out = statistic(columns.sum(axis=0) - parts)
         width = observed.shape[1]
         return Resampled(
-            observed[0], np.concatenate(draws) if draws else np.empty((0, width)), left_out
+            observed=observed[0],
+            draws=np.concatenate(draws) if draws else np.empty((0, width)),
+            left_out=left_out,
+            deviations=np.full((1, width), np.nan),
+            people=np.full(width, np.nan),
         )
 
     def means(self, values: ArrayLike) -> Resampled:
@@ -138,7 +187,11 @@ class PeopleBootstrap:
         def means(sums: Floats) -> Floats:
             return _ratio(sums[:, :width], sums[:, width:])
 
-        return self.sums(columns, means)
+        resampled = self.sums(columns, means)
+        people = known.sum(axis=0).astype(np.float64)
+        scale = np.sqrt(people * np.where(people > 1, people - 1, np.nan))
+        deviations = np.where(known, (table - resampled.observed) / scale, 0.0)
+        return resampled._replace(deviations=deviations, people=people)
 
     def correlations(self, first: ArrayLike, second: ArrayLike) -> Resampled:
         """Correlations over people of K pairs of columns, each of shape (people, K).
@@ -195,6 +248,17 @@ class PeopleBootstrap:
 def _ratio(above: Floats, below: Floats) -> Floats:
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(below > 0, above / below, np.nan)
+
+
+def _of_few(
+    value: float, error: float, people: int, confidence: float, limits: tuple[float, float]
+) -> Estimate:
+    if error <= 1e-12 * max(1.0, abs(value)):
+        reason = "no interval: it is the same for everybody, which tells nothing of its error"
+        return Estimate(value, reason=reason)
+    return Estimate(
+        value, *student_interval(value, error, people, confidence=confidence, limits=limits)
+    )
 
 
 def _estimate(

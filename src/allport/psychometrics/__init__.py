@@ -111,7 +111,7 @@ if TYPE_CHECKING:
         omega_interval,
         schmid_leiman,
     )
-    from allport.psychometrics.paired_choices import McNemar, adjust_for_many, mcnemar
+    from allport.psychometrics.paired_tests import adjust_for_many, sign_flip_test
     from allport.psychometrics.polychoric import (
         bivariate_normal_cdf,
         polychoric_correlation,
@@ -152,6 +152,7 @@ if TYPE_CHECKING:
         one_hot,
         position_effect,
     )
+    from allport.psychometrics.share_intervals import share_interval, wilson_interval
     from allport.psychometrics.situational import (
         LabelPrior,
         SituationalScores,
@@ -198,7 +199,6 @@ __all__ = [
     "KeyingCheck",
     "LabelPrior",
     "Level",
-    "McNemar",
     "MissingAnswers",
     "MissingPairs",
     "MultitraitMultimethod",
@@ -258,7 +258,6 @@ __all__ = [
     "lambda6_of_pool",
     "lambdas_of_matrix",
     "mcdonald_omega",
-    "mcnemar",
     "mean_interval",
     "midpoint_responding",
     "minimum_average_partial",
@@ -285,6 +284,8 @@ __all__ = [
     "scale_relations",
     "scale_scores",
     "schmid_leiman",
+    "share_interval",
+    "sign_flip_test",
     "situational_scores",
     "smallest_detectable_change",
     "spearman_brown",
@@ -299,6 +300,7 @@ __all__ = [
     "undefined",
     "variance_components",
     "weighted_bootstrap",
+    "wilson_interval",
 ]
 
 _HOMES: dict[str, tuple[str, ...]] = {
@@ -407,10 +409,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "omega_interval",
         "schmid_leiman",
     ),
-    "paired_choices": (
-        "McNemar",
+    "paired_tests": (
         "adjust_for_many",
-        "mcnemar",
+        "sign_flip_test",
     ),
     "polychoric": (
         "bivariate_normal_cdf",
@@ -456,6 +457,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "flips_by_factor",
         "one_hot",
         "position_effect",
+    ),
+    "share_intervals": (
+        "share_interval",
+        "wilson_interval",
     ),
     "situational": (
         "LabelPrior",

@@ -59,7 +59,7 @@ def next_item(
         parameters: Of the items.
         level: Of the respondent, as far as is known.
         asked: Columns asked before.
-        statements: What each item was written from, shape (items,).
+        statements: What each item was written from, or its facet: what takes turns, shape (items,).
         rng: Draws from the best.
         among: How many of the best to draw from; 1 always takes the best.
 
@@ -97,7 +97,8 @@ def adaptive_test(
         parameters: Of the items of one trait.
         answer: Gives the share of the high side that the respondent chooses on an item, by column;
             NaN where there is no usable answer, which counts as asked.
-        statements: What each item was written from; each item its own where None.
+        statements: What each item was written from, or its facet: what takes turns; each item its
+            own where None.
         standard_error: Of the level at which to stop, in standard deviations.
         score_error: Standard error of the bank's score, in points of 100, that is to be reached
             before stopping too.

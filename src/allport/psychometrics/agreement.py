@@ -62,7 +62,8 @@ def cohen_kappa(
     With P the table of shares and w agreement weights (1 on the diagonal and 0 elsewhere; linear,
     1 - |i - j| / (k - 1); quadratic, 1 - (i - j)^2 / (k - 1)^2), kappa = (Po - Pe) / (1 - Pe), with
     Po = sum w P and Pe = sum w p_row p_column. The interval takes the large-sample standard error
-    of Fleiss, Cohen and Everitt (1969, Psychol Bull 72), cut at -1 and 1.
+    of Fleiss, Cohen and Everitt (1969, Psychol Bull 72), cut at -1 and 1. Where that error is 0, as
+    with ratings that agree throughout, nothing tells how far others would: there is no interval.
 
     Args:
         first: Shape (units,), NaN where missing; units missing either rating are left out.
@@ -73,7 +74,8 @@ def cohen_kappa(
         confidence: Of the interval.
 
     Returns:
-        NaN with the reason where nothing was rated twice, or both ratings are constant and equal.
+        NaN with the reason where nothing was rated twice, or both ratings are constant and equal;
+        no interval but the reason where the standard error is 0.
 
     Raises:
         ResponsesError: The ratings differ in length, or hold a value that is not a category.
@@ -114,7 +116,10 @@ def cohen_kappa(
     margins = (agreement @ columns)[:, None] + (rows @ agreement)[None, :]
     spread = (table * (agreement - margins * (1 - kappa)) ** 2).sum()
     spread -= (kappa - expected * (1 - kappa)) ** 2
-    error = math.sqrt(max(spread, 0.0) / units) / (1 - expected)
+    # What rounding leaves of a difference of sums is no spread.
+    if spread <= 1e-12:
+        return Estimate(float(kappa), reason="no interval: the standard error of kappa is 0")
+    error = math.sqrt(spread / units) / (1 - expected)
     width = float(ndtri((1 + confidence) / 2)) * error
     return Estimate(float(kappa), max(-1.0, float(kappa) - width), min(1.0, float(kappa) + width))
 

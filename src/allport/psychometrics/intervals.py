@@ -1,5 +1,7 @@
 """Intervals by the bootstrap, over units or clusters of units, and Fisher's for a correlation.
 
+Means over few units have Student's interval instead, since a bootstrap of few is too narrow.
+
 The unit is what was sampled and would be drawn anew: people, items, scenes. Clusters are units that
 belong together, such as the paraphrases of one statement, and are drawn as a whole.
 
@@ -19,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from allport.errors import UsageError
 from allport.psychometrics.estimate import Estimate, undefined
+from allport.psychometrics.unit_means import FEWEST_DRAWN, error_of_mean, student_interval
 
 __all__ = [
     "IntervalMethod",
@@ -40,6 +43,8 @@ BATCH_NUMBERS = 4_000_000
 MOST_JACKKNIFE_GROUPS = 500
 # An interval from resamples of which more than this share had no value would mislead.
 MOST_UNDEFINED = 0.05
+# A correlation from here on, of either sign, differs from 1 by rounding.
+PERFECT = 1 - 1e-12
 
 
 def bootstrap(
@@ -194,16 +199,51 @@ def mean_interval(
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
+    limits: tuple[float, float] = (-math.inf, math.inf),
 ) -> Estimate:
-    """Mean of units with its bootstrap interval; NaN values are left out. See `bootstrap`.
+    """Mean of units with its interval; NaN values are left out.
 
-    With clusters, it is the mean of all units, not of the cluster means.
+    With clusters, it is the mean of all units, not of the cluster means. Over 15 units or more, or
+    clusters of them, the interval is that of `bootstrap`. Over fewer it is Student's, whatever the
+    method, since a bootstrap of few units is too narrow: mean ± t sd / sqrt(units), with units - 1
+    degrees of freedom. A cluster then counts as one unit; see
+    `allport.psychometrics.unit_means.error_of_mean`.
+
+    Args:
+        values: Shape (units,).
+        clusters: As for `bootstrap`.
+        method: As for `bootstrap`.
+        confidence: Of the interval.
+        resamples: As for `bootstrap`; 0 leaves Student's interval out, too.
+        seed: As for `bootstrap`.
+        limits: Lowest and highest mean there can be, at which Student's interval is cut; resampled
+            means never pass them.
+
+    Returns:
+        As `bootstrap`.
+
+    Raises:
+        UsageError: As for `bootstrap`, or values are not one for each unit.
     """
     array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise UsageError(f"Values of shape {array.shape} are not one for each unit.")
+    known = ~np.isnan(array)
+    groups = None if clusters is None else _cluster_index(clusters, array.size)[known]
+    array = array[known]
+    units = array.size if groups is None else np.unique(groups).size
+    if resamples and 2 <= units < FEWEST_DRAWN:
+        _refuse_options(method, confidence, resamples)
+        mean, error = float(array.mean()), error_of_mean(array, groups)
+        if math.isnan(error):
+            reason = "no interval: every unit has the same value, which tells nothing of its error"
+            return Estimate(mean, reason=reason)
+        ends = student_interval(mean, error, units, confidence=confidence, limits=limits)
+        return Estimate(mean, *ends)
     return ratio_interval(
         array,
         np.ones_like(array),
-        clusters=clusters,
+        clusters=groups,
         method=method,
         confidence=confidence,
         resamples=resamples,
@@ -257,6 +297,10 @@ def fisher_interval(correlation: float, rows: int, confidence: float = 0.95) -> 
         correlation: -1 to 1.
         rows: Pairs of values it was computed over, n; below 4 there is no interval.
         confidence: Of the interval.
+
+    Returns:
+        NaN with the reason where the correlation is NaN; no interval but the reason below four
+        rows, and at -1 and 1, where the formula has none and the rows tell nothing of others.
     """
     from scipy.special import ndtri
 
@@ -264,8 +308,9 @@ def fisher_interval(correlation: float, rows: int, confidence: float = 0.95) -> 
         return undefined("a correlation needs two things that vary")
     if rows < 4:
         return Estimate(correlation, reason=f"no interval from {rows} rows: at least 4 are needed")
-    if abs(correlation) >= 1:
-        return Estimate(correlation, correlation, correlation)
+    if abs(correlation) >= PERFECT:
+        reason = "no interval: a correlation of 1 or -1 tells nothing of its error"
+        return Estimate(correlation, reason=reason)
     centre = math.atanh(correlation)
     width = float(ndtri((1 + confidence) / 2)) / math.sqrt(rows - 3)
     return Estimate(correlation, math.tanh(centre - width), math.tanh(centre + width))
@@ -281,6 +326,13 @@ def _cluster_index(clusters: ArrayLike | None, units: int) -> NDArray[np.intp]:
     return np.unique(labels, return_inverse=True)[1].ravel()
 
 
+def _refuse_options(method: str, confidence: float, resamples: int) -> None:
+    if not 0 < confidence < 1:
+        raise UsageError(f"A confidence of {confidence} is not between 0 and 1; try 0.95.")
+    if resamples < 0 or method not in ("bca", "percentile"):
+        raise UsageError(f"No interval by {method!r} with {resamples} resamples can be made.")
+
+
 def _interval(
     values_of: Callable[[Floats], Floats],
     drawable: int,
@@ -291,10 +343,7 @@ def _interval(
     numbers_per_resample: int = 1,
 ) -> Estimate:
     """The statistic and its interval, from its values under weights of shape (..., drawable)."""
-    if not 0 < confidence < 1:
-        raise UsageError(f"A confidence of {confidence} is not between 0 and 1; try 0.95.")
-    if resamples < 0 or method not in ("bca", "percentile"):
-        raise UsageError(f"No interval by {method!r} with {resamples} resamples can be made.")
+    _refuse_options(method, confidence, resamples)
     if drawable == 0:
         return undefined("there is nothing to compute it from")
     observed = float(values_of(np.ones((1, drawable)))[0])

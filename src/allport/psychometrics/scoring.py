@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allport.errors import ResponsesError
-from allport.psychometrics.covariance import as_answers, blocks, refuse_missing
+from allport.psychometrics.covariance import ROUNDING, as_answers, blocks, refuse_missing
 
 __all__ = ["MissingAnswers", "ScaleScores", "raw_sums", "scale_scores"]
 
@@ -25,7 +25,8 @@ class ScaleScores(NamedTuple):
     scores: Floats
     """NaN where too few of the scale's items were answered."""
     standard_errors: Floats
-    """Standard error of each score over the sampling of items; NaN below two answered items."""
+    """Standard error of each score over the sampling of items; NaN below two answered items, and
+    where all have the same answer, which tells nothing of other items."""
     answered: NDArray[np.int64]
     """How many of the scale's items were answered."""
 
@@ -72,7 +73,8 @@ def scale_scores(
     The standard error is the one over items, sqrt(sum (x - mean)^2 / (m (m - 1))) over the m items
     answered: the absolute error of one administration, its items taken as a sample of those that
     could have been asked (Brennan, 2001, Generalizability Theory, section 5.4). It needs neither
-    other respondents nor a second administration.
+    other respondents nor a second administration. Where all have the same answer it would be 0,
+    though they tell nothing of other items; it is NaN there.
 
     Args:
         keyed: Keyed answers, shape (respondents or administrations, items), NaN where missing.
@@ -169,7 +171,8 @@ def _to_means_and_errors(sums: Floats, squares: Floats, used: NDArray[Any]) -> N
     """Turn sums into means, and sums of squares into standard errors, in place."""
     with np.errstate(divide="ignore", invalid="ignore"):
         sums /= used
+        left_by_rounding = ROUNDING * squares
         squares -= used * sums * sums
-        np.maximum(squares, 0.0, out=squares)
+        squares[squares <= left_by_rounding] = np.nan
         squares /= used * np.where(used > 1, used - 1.0, np.nan)
         np.sqrt(squares, out=squares)

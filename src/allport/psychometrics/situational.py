@@ -69,8 +69,8 @@ def situational_scores(probabilities: ArrayLike, values: ArrayLike) -> Situation
     Args:
         probabilities: In content order, shape (..., items, orders, options): options that a ragged
             item has not are NaN in every order, and so is every option of a missing answer. They
-            need not sum to 1: each order is normalised over its labels. A label that a service did
-            not report counts as 0, and an order of zeros alone as missing.
+            need not sum to 1: each order is normalised over its labels. An order of zeros alone
+            counts as missing.
         values: 1 for the high side and 0 for the low side, shape (items, options), NaN where the
             item has no such option.
 

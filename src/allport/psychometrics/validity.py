@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from allport.psychometrics.estimate import Estimate, undefined
-from allport.psychometrics.intervals import IntervalMethod, bootstrap, fisher_interval
+from allport.psychometrics.intervals import PERFECT, IntervalMethod, bootstrap, fisher_interval
 
 __all__ = [
     "CorrelationInterval",
@@ -85,7 +85,7 @@ def correlate(
             resamples=resamples,
             seed=seed,
         )
-    if kind == "pearson" or first.size < 4 or abs(r) >= 1:
+    if kind == "pearson" or first.size < 4 or abs(r) >= PERFECT:
         return fisher_interval(r, first.size, confidence)
     from scipy.special import ndtri
 
@@ -115,7 +115,7 @@ def correlation_table(
     for i in range(measures):
         for j in range(i, measures):
             cell = correlate(table[:, i], table[:, j], kind=kind, confidence=confidence)
-            if i == j and not cell.reason:
+            if i == j and not math.isnan(cell.value):
                 cell = Estimate(1.0, 1.0, 1.0)
             cells[i, j] = cells[j, i] = cell
     return tuple(tuple(cells[i, j] for j in range(measures)) for i in range(measures))
