@@ -107,8 +107,17 @@ def test_a_changed_folder_is_refused(
         assert "\n" not in str(caught.value)
         (folder / name).write_bytes(before)
     load_alignment(folder)
-    with pytest.raises(AlignmentError, match="holds no alignment"):
+    with pytest.raises(
+        AlignmentError, match=r"^There is no folder .*nowhere; `allport align` writ"
+    ):
         load_alignment(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AlignmentError, match=r"empty has no alignment\.json; `allport align` writ"):
+        load_alignment(tmp_path / "empty")
+    (folder / "vectors.safetensors").unlink()
+    with pytest.raises(AlignmentError, match="holds no alignment: ") as caught:
+        load_alignment(folder)
+    assert "Errno" not in str(caught.value)
 
 
 def test_another_model_is_refused(

@@ -15,6 +15,7 @@ from allport.alignment import (
     PopulationStore,
     StoredAlignments,
     align_people,
+    compose,
     fit_pas,
     model_sites,
     open_population,
@@ -129,6 +130,11 @@ def test_the_record_says_what_it_was_fitted_on(store: PopulationStore, planted: 
     assert again.about["model"]["weights_sha256"] == planted.model.describe()["weights_sha256"]
     assert again.about["tokens"] == "answer"
     assert again.about["items"] == list(range(1, 46))
+    alone = StoredAlignments(again).alignment("p0")
+    [fitted_on] = alone.fitted_on
+    assert fitted_on == {"inventory": planted.inventory.name, "items": list(range(1, 46))}
+    # It stays known whatever the alignment is added to.
+    assert compose(compose(alone, name="a"), compose(alone, name="b")).fitted_on == (fitted_on,) * 2
     assert again.about["answers_foretold"] is None
     assert again.about["fit_seconds"] > 0
 
@@ -136,6 +142,7 @@ def test_the_record_says_what_it_was_fitted_on(store: PopulationStore, planted: 
 def test_answers_are_foretold_where_they_follow_displacements(
     planted: Planted, corpus: PeopleCorpus, tmp_path: Path
 ) -> None:
+    seen: list[tuple[int, int]] = []
     found = align_people(
         planted.model,
         corpus,
@@ -148,10 +155,37 @@ def test_answers_are_foretold_where_they_follow_displacements(
         foretell=True,
         probes=24,
         cache=False,
+        progress=lambda answered, total: seen.append((answered, total)),
     )
+    # The model by itself and 24 probes, 45 items in two orders.
+    assert [answered for answered, _ in seen] == list(range(25 * 45 * 2 + 1))
+    assert {total for _, total in seen} == {25 * 45 * 2}
     assert found.about["answers_foretold"] > 0.5
     everyone = [row for row in range(PEOPLE) if row != 3]
     assert (found.strengths(everyone) == 0.5).float().mean() > 0.9
+
+
+def test_what_is_asked_of_each_person_is_counted(
+    planted: Planted, corpus: PeopleCorpus, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int]] = []
+    few = PeopleCorpus(
+        "few", corpus.inventory, pl.DataFrame({"id": ["a", "b"]}), corpus.literal_codes[:2]
+    )
+    align_people(
+        planted.model,
+        few,
+        tmp_path,
+        items=range(1, 46),
+        contrasts=("yes-no",),
+        templates=("words",),
+        heads=3,
+        strengths=(-0.5, 0.0, 0.5),
+        cache=False,
+        progress=lambda answered, total: seen.append((answered, total)),
+    )
+    # The model by itself, and two people at two strengths.
+    assert seen[-1] == (5 * 45 * 2, 5 * 45 * 2)
 
 
 def test_flipping_everyone(store: PopulationStore, planted: Planted) -> None:

@@ -63,6 +63,8 @@ def test_a_person_becomes_a_folder_to_measure_with(
         )
     )
     scores = [each.json["subjects"][0] for each in (plain, steered, nothing, opposite)]
+    refused = allport(*asked, "--alignment", folder, "--scale", 0.5, "--out", "run-1")
+    assert "respondent.steering.strengths was [2.0] and is now [1.0]" in refused.err
     assert "tiny as ann" in json.dumps(scores[1])
     values = [json.dumps([t["score"] for t in s["traits"]]) for s in scores]
     assert values[0] == values[2]
@@ -81,7 +83,7 @@ def test_a_person_becomes_coefficients_by_trait(
     alignment = load_alignment("alignments/tiny-ann-pas-traits")
     assert (alignment.strength, list(alignment.fit["coefficients"])) == (2.0, list("NEOAC"))
     facets = allport(
-        "align", "tiny", "--to", ann, "--method", "pas-traits", "--seed", 1, "--json"
+        "align", "tiny", "--to", ann, "--method", "pas-traits", "--seed", 1, "--json", "--replace"
     ).json
     assert len(facets["fit"]["coefficients"]) == 30
     assert facets["fit"]["seed"] == 1
@@ -158,6 +160,63 @@ def test_json(allport: Any, local: TransformersModel, ann: Path) -> None:
     assert len(said.json["content_hash"]) == 64
 
 
+WORDS = ("align", "tiny", "--method", "prompt", "--prompt", "adjectives")
+
+
+def test_trait_levels_come_with_what_they_do_to_every_trait(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    said = allport(*WORDS, "--to", "A=low,E=high", "--out", "words")
+    assert said.code == 0, said.err
+    rows = [line for line in said.out.splitlines() if " to " in line or "–" in line]
+    shown = [line.split()[0] for line in rows[:5]]
+    assert shown == [
+        "Extraversion",
+        "Agreeableness",
+        "Neuroticism",
+        "Openness",
+        "Conscientiousness",
+    ]
+    assert [line.rstrip().endswith("asked for") for line in rows[:5]] == [True] * 2 + [False] * 3
+    assert "On 180 items of ipip-neo-300 that were not fitted on." in said.out
+    kept = json.loads(Path("words/spill_over.json").read_text())
+    assert kept["asked_for"] == {"A": -0.5, "E": 0.5}
+    assert [row["code"] for row in kept["traits"]] == ["E", "A", "N", "O", "C"]
+    assert kept["alignment"] == load_alignment("words").content_hash
+    assert {"value", "low", "high"} <= set(kept["traits"][0]["difference"])
+    again = allport(*WORDS, "--to", "A=low,E=high", "--out", "words", "--json", "--replace")
+    assert again.json["spill_over"] == kept
+    # Figures of another alignment are not left in the folder.
+    without = allport(*WORDS, "--to", "E=low", "--out", "words", "--no-spill-over", "--replace")
+    assert "asked for" not in without.out
+    assert not Path("words/spill_over.json").exists()
+    person = allport("align", "tiny", "--to", ann, "--method", "prompt", "--json", "--out", "ann")
+    assert "spill_over" not in person.json
+    assert not Path("ann/spill_over.json").exists()
+
+
+def test_measuring_on_what_was_fitted_on_is_said(
+    allport: Any, local: TransformersModel, ann: Path
+) -> None:
+    said = allport("align", "tiny", "--to", ann, "--strength", 2, "--heads", 3, "--out", "ann")
+    # Ann answered forty items of the short form, of which the markers have some.
+    assert "--alignment ann --inventory big-five-markers-50` (42 of its 50 items" in said.out
+    asked = ("measure", "tiny", "--orders", "forward", "--templates", "words", "--json")
+    steered = (*asked, "--alignment", "ann", "--inventory")
+    fitted = "items asked are items that the alignment was fitted on"
+    cautions = allport(*steered, "ipip-neo-120", "--out", "run").json["cautions"]
+    assert any(caution.startswith(f"40 of 120 {fitted}") for caution in cautions)
+    recorded = json.loads(Path("run/run.json").read_text())["respondent"]["steering"]
+    assert recorded["fitted_on"] == [{"inventory": SHORT.name, "items": list(SHORT.numbers[:40])}]
+    # So it is where the same is said elsewhere, and where alignments are added up.
+    more = (*steered, "big-five-markers-50", "--alignment", "ann")
+    for words in (more, more[:-2]):
+        cautions = allport(*words).json["cautions"]
+        assert any(caution.startswith(f"8 of 50 {fitted}") for caution in cautions)
+    plain = allport(*asked, "--inventory", "ipip-neo-120").json["cautions"]
+    assert not any("fitted on" in caution for caution in plain)
+
+
 def test_nothing_is_added_where_nothing_helps(
     allport: Any, local: TransformersModel, ann: Path
 ) -> None:
@@ -179,11 +238,45 @@ def test_few_people_are_aligned_to_with_a_notice(
     words = ("align", "tiny", "--people", "papi.csv", "--strength", 1, "--heads", 1)
     said = allport(*words, "--out", "store")
     assert "! papi.csv is taken as keyed, which could not be checked: 3 rows" in said.out
-    declared = ("--inventory", "ipip-neo-300", "--stored", "literal")
-    notes = allport(*words, *declared, "--out", "store", "--json").json["notes"]
+    # Of a file that is none of PAPI the inventory goes without saying, and the keying does not.
+    declared = ("--stored", "literal")
+    notes = allport(*words, *declared, "--out", "other", "--json").json["notes"]
     assert len(notes) == 1
     assert "papi.csv is taken as literal" in notes[0]
     assert notes[0].endswith("if its answers are keyed, say so (--stored keyed).")
+
+
+def test_a_file_that_is_none_of_papi_says_what_is_missing(
+    allport: Any, local: TransformersModel, sentence: Any
+) -> None:
+    few = simulate_people(3, load_inventory("ipip-neo-300"), seed=3).corpus
+    write_people(few, "people.csv", stored="literal")
+    for words in (("align", "tiny"), ("evaluate", "person", "tiny")):
+        said = allport(*words, "--people", "people.csv")
+        sentence(said, 1)
+        assert "people.csv has no column 'case' and is no file of PAPI" in said.err
+        assert "(--stored)" in said.err
+
+
+def test_an_alignment_is_not_written_over_unless_it_may_be(
+    allport: Any, local: TransformersModel, ann: Path, sentence: Any
+) -> None:
+    bob = write_person(Person("bob", SHORT, read_person(ann).literal_answers), "bob.json")
+    words = ("align", "tiny", "--strength", 1, "--heads", 1, "--out", "one", "--to")
+    assert allport(*words, ann).code == 0
+    for again in (ann, bob):
+        said = allport(*words, again)
+        sentence(said, 2)
+        assert "one holds an alignment already; name another folder" in said.err
+    assert load_alignment("one").name == "ann"
+    assert allport(*words, bob, "--replace").code == 0
+    assert load_alignment("one").name == "bob"
+    few = simulate_people(3, load_inventory("ipip-neo-300"), seed=3).corpus
+    write_people(few, "people.csv", stored="literal")
+    many = ("align", "tiny", "--people", "people.csv", "--stored", "literal", "--strength", 1)
+    assert allport(*many, "--out", "many").code == 0
+    sentence(allport(*many, "--out", "many"), 2)
+    assert allport(*many, "--out", "many", "--replace").code == 0
 
 
 def test_a_name_that_is_not_the_folders_own_is_refused(
@@ -267,7 +360,7 @@ def test_many_people_become_one_folder(
         (("--to", "E=high", "--heads", "0"), 2, "0 heads were asked for"),
         (("--to", "E=high", "--stored", "keyed"), 2, "--stored is for --people"),
         (("--people", "nobody.csv"), 1, "There is no file nobody.csv"),
-        (("--people", "x.csv", "--inventory", "bfi-44"), 2, "Give --inventory and --stored"),
+        (("--people", "x.csv", "--inventory", "bfi-44"), 2, "--inventory needs --stored: literal"),
         (("--people", "x.csv", "--method", "iti"), 2, "Many people are aligned to by --method pas"),
         (("--people", "x.csv", "--method", "dpo"), 2, "Many people are aligned to by --method pas"),
         (("--to", "E=high", "--method", "sft", "--heads", "3"), 2, "--heads does not go with"),
@@ -311,7 +404,7 @@ def test_an_alignment_for_another_model_is_refused(
     assert "made for tiny with weights" in said.err
     missing = allport("measure", "other", "--inventory", "mini-ipip-20", "--alignment", "nowhere")
     sentence(missing, 1)
-    assert "nowhere holds no alignment" in missing.err
+    assert "There is no folder nowhere; `allport align` writes one." in missing.err
     alone = allport("measure", "other", "--inventory", "mini-ipip-20", "--as", "ann")
     sentence(alone, 2)
 
@@ -340,7 +433,7 @@ def test_an_alignment_is_written_for_other_programs(
     assert found.json["effect"][:3] == [0, None, None]
     for words, why in (
         (("export", "tiny", "x"), "Say what to export"),
-        (("export", "tiny", "x", "--alignment", "nowhere"), "nowhere holds no alignment"),
+        (("export", "tiny", "x", "--alignment", "nowhere"), "There is no folder nowhere;"),
         (
             ("export", "tiny", "x", "--alignment", "ann", "--format", "value-bias"),
             "heads that share their values",

@@ -99,11 +99,27 @@ class Alignment:
         return bool(self.parts or self.adapters)
 
     @property
+    def strengths(self) -> tuple[float, ...]:
+        """Of its parts, then of its adapters."""
+        parts = tuple(part.strength for part in self.parts)
+        return parts + tuple(adapter.strength for adapter in self.adapters)
+
+    @property
     def strength(self) -> float | None:
         """Of its one part or adapter; None where there is none, or more than one."""
-        strengths = [part.strength for part in self.parts]
-        strengths += [adapter.strength for adapter in self.adapters]
-        return strengths[0] if len(strengths) == 1 else None
+        return self.strengths[0] if len(self.strengths) == 1 else None
+
+    @property
+    def fitted_on(self) -> tuple[dict[str, Any], ...]:
+        """Inventories, and numbers of their items, that it was fitted on, JSON-ready.
+
+        One of each alignment that it is composed of; none where nothing is known to be fitted on.
+        """
+        return tuple(
+            {"inventory": fit["inventory"], "items": list(fit["items"])}
+            for fit in _single_fits(self.fit)
+            if "items" in fit
+        )
 
     @cached_property
     def content_hash(self) -> str:
@@ -211,7 +227,14 @@ class Alignment:
             AlignmentError: It was made for another model.
             ModelError: The model cannot be steered.
         """
-        identity = {"alignment": self.content_hash, "name": self.name, "method": self.method}
+        identity = {
+            # What people set comes before the hash, so that a refused run names it first.
+            "name": self.name,
+            "method": self.method,
+            "strengths": list(self.strengths),
+            **({"fitted_on": list(self.fitted_on)} if self.fitted_on else {}),
+            "alignment": self.content_hash,
+        }
         return steering_of(model, [self], lambda _: self, identity)
 
 
@@ -319,6 +342,14 @@ def check_weights(what: str, made_for: Mapping[str, Any], model: TransformersMod
             f"{what} was made for {made_for.get('name', 'a model')} with weights "
             f"{str(wanted)[:12]}, and {model.name} has {found[:12]}; fit it on this model."
         )
+
+
+def _single_fits(fit: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """How each alignment was fitted that one is composed of; of itself where it is not composed."""
+    parts = fit.get("composed of")
+    if parts is None:
+        return [fit]
+    return [single for part in parts for single in _single_fits(part["fit"])]
 
 
 def _joined(words: Sequence[str]) -> str:

@@ -78,12 +78,17 @@ def load_alignment(folder: Path | str) -> Alignment:
         folder: What `save_alignment` wrote.
 
     Raises:
-        AlignmentError: It holds no alignment, or one that was changed since it was written.
+        AlignmentError: There is no such folder, or it holds no alignment, or one that was changed
+            since it was written.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     folder = Path(folder)
+    if not folder.exists():
+        raise AlignmentError(f"There is no folder {folder}; `allport align` writes one.")
+    if not (folder / _RECORD).is_file():
+        raise AlignmentError(f"{folder} has no {_RECORD}; `allport align` writes one.")
     try:
         record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
         if record["format"] != _FORMAT:
@@ -114,7 +119,11 @@ def load_alignment(folder: Path | str) -> Alignment:
         )
         if alignment.content_hash != record["content_hash"]:
             raise ValueError("it is not what was written")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except OSError as error:
+        # Those of safetensors have no `strerror`, and say where they happened themselves.
+        reason = f"{error.filename} cannot be read ({error.strerror})" if error.strerror else error
+        raise AlignmentError(f"{folder} holds no alignment: {reason}.") from None
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise AlignmentError(f"{folder} holds no alignment: {error}.") from None
     return alignment
 

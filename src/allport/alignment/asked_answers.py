@@ -7,7 +7,7 @@ people and strengths, so that one more strength costs one more token an item.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,6 +59,7 @@ class AskedAnswers:
         prompt: str = "",
         templates: Sequence[str] = ("letters",),
         orders: Sequence[str] = ("forward", "reversed"),
+        report: Callable[[int], None] | None = None,
     ) -> None:
         """Ask a model.
 
@@ -71,6 +72,7 @@ class AskedAnswers:
             prompt: System text before every question.
             templates: Question templates; answers are averaged over them and over the orders.
             orders: Option orders.
+            report: Takes the number of answers so far, whenever one has come.
 
         Raises:
             UsageError: There is no such template or order.
@@ -86,6 +88,8 @@ class AskedAnswers:
         self._values = np.array([option.value for option in inventory.scale])
         self._tokens = tokens
         self._prompt = prompt
+        self._report = report
+        self._answered = 0
 
     def __call__(self, displacements: Displacements, strengths: Tensor, items: Tensor) -> Tensor:
         """Expected literal answers, (strengths, people, items); see `ExpectedLiteral`."""
@@ -143,6 +147,9 @@ class AskedAnswers:
                     )
                 cell = int(response.condition.persona), place[response.item]
                 sums[cell] += response.probabilities
+                self._answered += 1
+                if self._report is not None:
+                    self._report(self._answered)
         probabilities = sums / sums.sum(axis=2, keepdims=True)
         return AskedDistributions(probabilities, probabilities @ self._values)
 

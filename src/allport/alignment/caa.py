@@ -63,7 +63,7 @@ def fit_caa(
         ModelError: The model cannot be steered.
         UsageError: There is no such layer.
     """
-    answers = fitting_answers(persona, items)
+    answers = fitting_answers(persona, items, model=model, templates=templates)
     signs = answers.sides()
     sites = model_sites(model.model)
     at = sites.layers[int(_DEPTH * len(sites.layers))] if layer is None else layer

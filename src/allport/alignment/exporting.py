@@ -217,4 +217,4 @@ def _variation(one: NDArray[np.float64], other: NDArray[np.float64]) -> Estimate
     distances = np.abs(one - other).sum(axis=1) / 2
     if not np.isfinite(distances).all():
         return undefined("some answers could not be read")
-    return mean_interval(distances)
+    return mean_interval(distances, limits=(0, 1))

@@ -101,7 +101,7 @@ def fit_sft(
 
     Args:
         model: A local model; it is not changed.
-        persona: A person, or trait levels, for which the answers are those expected of them.
+        persona: A person, or trait levels; see `fitting_answers`.
         items: Items to fit on; see `fitting_answers` for the default.
         templates: Question templates.
         orders: Option orders.
@@ -148,7 +148,7 @@ def fit_dpo(
 
     Args:
         model: A local model; it is not changed. With its adapter off it is the reference.
-        persona: A person, or trait levels, for which the answers are those expected of them.
+        persona: A person, or trait levels; see `fitting_answers`.
         items: Items to fit on; see `fitting_answers` for the default.
         templates: Question templates.
         orders: Option orders.
@@ -234,7 +234,7 @@ def _fit(
     _require_train()
     if model.steering is not None:
         raise UsageError(f"{model.name} is aligned already; fine-tune the plain model.")
-    answers = fitting_answers(persona, items)
+    answers = fitting_answers(persona, items, model=model, templates=templates, orders=orders)
     examples = answer_examples(model, answers, templates, orders)
     adapter, losses, tokens = _train(model, method, examples, options, progress)
     return adapter_alignment(
@@ -243,10 +243,7 @@ def _fit(
         answers.name,
         method,
         {
-            "inventory": answers.inventory.name,
-            "inventory_hash": answers.inventory.content_hash,
-            "items": list(answers.numbers),
-            "answers": int((~np.isnan(answers.literal)).sum()),
+            **answers.record,
             "questions": len(examples),
             "templates": list(templates),
             "orders": list(orders),

@@ -70,7 +70,7 @@ def fit_iti(
         ModelError: The model cannot be steered.
         UsageError: An option does not fit.
     """
-    answers = fitting_answers(persona, items)
+    answers = fitting_answers(persona, items, model=model, templates=templates)
     signs = answers.sides()
     sites = model_sites(model.model)
     total = len(sites.layers) * sites.heads

@@ -43,7 +43,7 @@ def fit(
     """Align a model to a persona.
 
     Args:
-        model: A local model; "prompt" does not look at it.
+        model: A local model; "prompt" asks it only what trait levels leave open.
         persona: A person, or trait levels.
         method: One of `METHODS`; what each is and takes is said in its module.
         items: Numbers of the items to fit on; see `fitting_answers` for the default.
@@ -61,7 +61,7 @@ def fit(
     if method == "prompt":
         from allport.alignment.prompting import fit_prompt
 
-        found = fit_prompt(persona, items=items, **options)
+        found = fit_prompt(persona, items=items, model=model, **options)
     elif method not in _FITTERS:
         raise UsageError(f"Unknown method {method!r}; known: {', '.join(METHODS)}.")
     else:

@@ -78,6 +78,8 @@ def plan_steering(
     heads: int | None = None,
     tokens: SteeredTokens | None = None,
     strengths: Sequence[float] | None = None,
+    *,
+    few_facets: bool = False,
 ) -> SteeringPlan:
     """What goes together, where it is not said.
 
@@ -93,6 +95,9 @@ def plan_steering(
         heads: How many are steered.
         tokens: Which are steered.
         strengths: The grid.
+        few_facets: Whether the persona is to differ from the model in some domains only. A strength
+            is in spreads of the whole displacement, so where fewer facets add up to it each gets
+            more, and half the smallest strength is tried, too.
     """
     if contrasts is None:
         contrasts = ("facets",) if descriptions_can_be_read(model) else ITEM_CONTRASTS
@@ -102,6 +107,9 @@ def plan_steering(
     if strengths is None:
         ends = LEVEL_STRENGTHS if "levels" in contrasts else FACET_STRENGTHS
         strengths = ends if described else STRENGTHS
+        if few_facets:
+            half = min(abs(strength) for strength in strengths if strength) / 2
+            strengths = sorted((*strengths, -half, half))
     tokens = tokens or ("all" if described else "answer")
     return SteeringPlan(tuple(contrasts), heads, tokens, tuple(strengths))
 
@@ -143,8 +151,7 @@ def fit_pas(
     """
     ground = prepare_fit(
         model,
-        persona,
-        items=items,
+        fitting_answers(persona, items, model=model, templates=templates, whole=False),
         contrasts=contrasts,
         templates=templates,
         heads=heads,
@@ -201,9 +208,8 @@ class FitGround(NamedTuple):
 
 def prepare_fit(
     model: TransformersModel,
-    persona: Persona,
+    answers: FittingAnswers,
     *,
-    items: Sequence[int],
     contrasts: Sequence[ContrastKind] | None,
     templates: Sequence[str],
     heads: int | None,
@@ -214,9 +220,10 @@ def prepare_fit(
     cache: bool,
 ) -> FitGround:
     """Read the activations and ask the model by itself; see `fit_pas` for arguments and errors."""
-    answers = fitting_answers(persona, items)
     sites = model_sites(model.model)
-    steered = plan_steering(model, sites, contrasts, heads, tokens, strengths)
+    steered = plan_steering(
+        *(model, sites, contrasts, heads, tokens, strengths), few_facets=bool(answers.own_answers)
+    )
     activations = capture_contrasts(
         model,
         answers.inventory,
@@ -299,10 +306,4 @@ def heads_alignment(
 
 def fit_record(answers: FittingAnswers, activations: ContrastActivations) -> dict[str, Any]:
     """What a fit was made of, JSON-ready."""
-    return {
-        "inventory": answers.inventory.name,
-        "inventory_hash": answers.inventory.content_hash,
-        "items": list(answers.numbers),
-        "answers": int((~np.isnan(answers.literal)).sum()),
-        "contrasts": list(activations.contrasts),
-    }
+    return {**answers.record, "contrasts": list(activations.contrasts)}

@@ -74,7 +74,7 @@ def fit_pas_published(
         AlignmentError: Too few answers that are not neutral.
         ModelError: The model cannot be steered.
     """
-    answers = fitting_answers(persona, items)
+    answers = fitting_answers(persona, items, model=model, templates=(template,), orders=(_ORDER,))
     inventory = answers.inventory
     sites = model_sites(model.model)
     if [option.value for option in inventory.scale] != [1, 2, 3, 4, 5]:

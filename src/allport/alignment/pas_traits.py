@@ -87,13 +87,12 @@ def fit_pas_traits(
         UsageError: An option does not fit, the inventory has not that many traits or facets, or
             there are no people to take directions from.
     """
-    answers = fitting_answers(persona, items)
+    answers = fitting_answers(persona, items, model=model, templates=templates, whole=False)
     codes, key = _scoring_key(answers, directions)
     literal, source = _population(answers, people)
     ground = prepare_fit(
         model,
-        persona,
-        items=items,
+        answers,
         contrasts=contrasts,
         templates=templates,
         heads=heads,

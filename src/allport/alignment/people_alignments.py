@@ -119,7 +119,14 @@ class StoredAlignments:
             method="pas",
             model=about,
             parts=(AlignmentPart("heads", vectors, strength, self._tokens),),
-            fit={"population": str(self._store.folder)},
+            fit={
+                "population": str(self._store.folder),
+                **{
+                    key: self._store.about[key]
+                    for key in ("inventory", "items")
+                    if key in self._store.about
+                },
+            },
         )
 
     def steering(self, model: TransformersModel) -> Steerer:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
+from allport.administration.progress import ProgressCallback, reporting
 from allport.alignment.activations import capture_contrasts
 from allport.alignment.alignment import model_identity
 from allport.alignment.answers_to_fit import fitting_numbers
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["align_people"]
 
 _FOLDS = 4
+_ORDERS = ("forward", "reversed")
 _PROBES = 64
 _MOST_ASKED = 50
 """People of whom each one's answers are asked for."""
@@ -58,6 +60,7 @@ def align_people(
     engine: Engine = "local",
     seed: int = 0,
     cache: bool = True,
+    progress: ProgressCallback | Literal["bar"] | None = None,
 ) -> PopulationStore:
     """Fit everyone by PAS and keep them in a folder.
 
@@ -79,6 +82,8 @@ def align_people(
             People whose answers are asked for are fitted in this process, where the model is.
         seed: Of the folds.
         cache: Whether activations are kept on disk.
+        progress: "bar", or takes answers given and answers needed while strengths are chosen; None
+            for nothing.
 
     Returns:
         The store; its `about` says what it was fitted on and how.
@@ -109,35 +114,47 @@ def align_people(
     differences = activations.head_differences
     calibration: Calibration | None = None
     response: ExpectedLiteral | None = None
-    asked = AskedAnswers(
-        model, sites, inventory, numbers, tokens=steered.tokens, templates=templates
-    )
-    alone = asked.unaligned
-    # What is the same of everyone, whichever way they are fitted.
-    common: dict[str, Any] = {
-        "heads": steered.heads,
-        "strengths": steered.strengths,
-        "scale": scale,
-        "unaligned": alone.expected[0],
-    }
-    if len(steered.strengths) > 1:
-        response = asked
-        if len(people) > _MOST_ASKED if foretell is None else foretell:
-            moved = probe_displacements(differences, literal, count=probes, **common)
-            rows = [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
-            found = asked.ask(rows).expected
-            calibration = calibrate_response(moved, found, alone.probabilities[0], values)
-            response = calibration.response
+    choosing = len(steered.strengths) > 1
+    foretold = len(people) > _MOST_ASKED if foretell is None else foretell
     facets = [inventory.item(n).facet or inventory.item(n).trait for n in numbers]
     keys = [inventory.item(n).key for n in numbers]
-    fit = fit_population(
-        differences,
-        literal,
-        folds=stratified_folds(facets, keys, _FOLDS, seed),
-        response=response,
-        engine="local" if response is asked else engine,
-        **common,
-    )
+    # People who turn out to be excluded are not asked for, so that the end may come early.
+    each = len(people) * sum(strength != 0 for strength in steered.strengths)
+    rows = 1 + (0 if not choosing else probes if foretold else each)
+    answers = rows * len(numbers) * len(templates) * len(_ORDERS)
+    with reporting(progress, f"{model.name}, {len(people):,} people", 0, answers) as report:
+        asked = AskedAnswers(
+            *(model, sites, inventory, numbers),
+            tokens=steered.tokens,
+            templates=templates,
+            orders=_ORDERS,
+            report=report,
+        )
+        alone = asked.unaligned
+        # What is the same of everyone, whichever way they are fitted.
+        common: dict[str, Any] = {
+            "heads": steered.heads,
+            "strengths": steered.strengths,
+            "scale": scale,
+            "unaligned": alone.expected[0],
+        }
+        if choosing:
+            response = asked
+            if foretold:
+                moved = probe_displacements(differences, literal, count=probes, **common)
+                found = asked.ask(
+                    [asked.row(torch.from_numpy(probe).flatten()) for probe in moved]
+                ).expected
+                calibration = calibrate_response(moved, found, alone.probabilities[0], values)
+                response = calibration.response
+        fit = fit_population(
+            differences,
+            literal,
+            folds=stratified_folds(facets, keys, _FOLDS, seed),
+            response=response,
+            engine="local" if response is asked else engine,
+            **common,
+        )
     about: dict[str, Any] = {
         "model": model_identity(model, sites),
         "site": "heads",

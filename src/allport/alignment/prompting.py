@@ -46,6 +46,7 @@ def fit_prompt(
     *,
     kind: PromptKind = "few-shot",
     items: Sequence[int] = (),
+    model: Respondent | None = None,
     writer: Respondent | None = None,
     max_new_tokens: int = 400,
     seed: int = 0,
@@ -56,14 +57,16 @@ def fit_prompt(
         persona: A person, or trait levels.
         kind: "few-shot", "description" or "adjectives".
         items: Items whose answers may be told; see `fitting_answers` for the default.
+        model: Who is to take the prompt, where trait levels are told as answers: on domains that
+            they do not name, its own are told.
         writer: Writes the description; by rule where none is given.
         max_new_tokens: Limit of what a local writer writes.
         seed: Of a writer that samples.
 
     Raises:
         ResponsesError: Too few answers, or all the same.
-        UsageError: There is no such kind, or adjectives are asked for and nothing on the Big Five
-            is answered.
+        UsageError: There is no such kind, adjectives are asked for and nothing on the Big Five is
+            answered, or trait levels need the model.
         ModelError: The writer writes nothing.
     """
     if kind not in PROMPTS:
@@ -71,12 +74,8 @@ def fit_prompt(
     fit: dict[str, Any] = {"prompt": kind}
     if isinstance(persona, TraitLevels) and kind == "adjectives":
         return Alignment(persona.name, "prompt", prompt=persona.system_prompt(), fit=fit)
-    answers = fitting_answers(persona, items)
-    fit |= {
-        "inventory": answers.inventory.name,
-        "inventory_hash": answers.inventory.content_hash,
-        "items": list(answers.numbers),
-    }
+    answers = fitting_answers(persona, items, model=model)
+    fit |= answers.record
     if kind == "few-shot":
         text = answers.as_person().system_prompt()
     elif kind == "adjectives":

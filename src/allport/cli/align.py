@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -11,16 +13,24 @@ from cyclopts import Group, Parameter
 
 from allport.cli.lists import listed
 from allport.cli.model_options import ModelOptions
-from allport.cli.output import Json, console, notice, print_json
-from allport.errors import ModelError, UsageError
+from allport.cli.output import Flag, Json, console, notice, print_json
+from allport.cli.spill_over import print_spill_over
+from allport.errors import AlignmentError, ModelError, UsageError
 
 if TYPE_CHECKING:
     from allport.alignment import Alignment, PopulationStore
     from allport.corpora import PeopleCorpus
+    from allport.evaluation import SpillOver
     from allport.models import Respondent, TransformersModel
     from allport.personas import Persona
 
 __all__ = ["align", "local_model", "read_persona"]
+
+_RECORDS = ("alignment.json", "population.json")
+"""One of them is in every folder that an alignment was written to."""
+_SPILL_OVER = "spill_over.json"
+_TO_MEASURE_WITH = ("big-five-markers-50", "ipip-neo-120")
+"""Inventories that a fresh alignment may be measured with; the first goes before the second."""
 
 _WHO = Group("Whom to align to", sort_key=1)
 _HOW = Group("How", sort_key=2)
@@ -129,6 +139,8 @@ def align(
     inventory: Annotated[str | None, Parameter(group=_MANY)] = None,
     stored: Annotated[Literal["keyed", "literal"] | None, Parameter(group=_MANY)] = None,
     engine: Annotated[Literal["local", "ray"], Parameter(group=_MANY)] = "local",
+    spill_over: Annotated[bool, Parameter(negative="--no-spill-over", show_default=False)] = True,
+    replace: Flag = False,
     json: Json = False,
     fit: FitOptions = FitOptions(),
     options: ModelOptions = ModelOptions(),
@@ -138,16 +150,22 @@ def align(
     No weight is changed: an alignment is a folder that the model is measured with (allport measure
     MODEL --alignment DIR). Fine-tuning (--method sft or dpo) trains an adapter beside the weights
     and needs allport[train]. Of the IPIP-NEO with 300 items only the 120 of its short form are
-    fitted on, so that the others are left to measure with.
+    fitted on, so that the others are left to measure with. On domains that trait levels do not
+    name, the model's own answers are fitted on.
 
     Args:
         model: embedded, a local folder, or a Hugging Face id.
         out: Folder of the alignment; by default alignments/MODEL-PERSON-METHOD.
         to: A person file (allport survey writes one), or trait levels: "extraversion=high,N=-0.5".
         people: A file of many people; one folder serves all of them, by id.
-        inventory: What they answered; a file of PAPI tells it by itself.
-        stored: literal for answers as given, keyed where reversed items are reversed already.
+        inventory: What they answered, the IPIP-NEO-300 by default; a file of PAPI tells it by
+            itself.
+        stored: literal for answers as given, keyed where reversed items are reversed already; a
+            file is taken for one of PAPI where it is not given.
+        spill_over: After aligning to trait levels, measure all five traits before and after on 180
+            items that were not fitted on; --no-spill-over leaves it out.
         engine: Where many people are fitted: in this process, or over a Ray cluster.
+        replace: Write over the alignment that the folder holds.
         json: Print JSON for machines.
         fit: How it is fitted.
         options: How the model is loaded.
@@ -158,18 +176,18 @@ def align(
     if people is not None:
         if fit.method != "pas":
             raise UsageError(f"Many people are aligned to by --method pas, not {fit.method}.")
+        folder = _folder(out, model, people.stem, "people", replace)
         corpus = _corpus(people, inventory, stored)
         loaded = local_model(options.load(model))
-        folder = _folder(out, model, people.stem, "people")
         _align_people(loaded, model, corpus, folder, arguments, engine, json)
         return
     for name, value in (("inventory", inventory), ("stored", stored)):
         if value is not None:
             raise UsageError(f"--{name} is for --people; a person file says it itself.")
     persona = read_persona(str(to))
+    folder = _folder(out, model, persona.name, fit.method, replace)
     loaded = local_model(options.load(model))
-    folder = _folder(out, model, persona.name, fit.method)
-    _align_person(loaded, model, persona, folder, fit.method, arguments, json)
+    _align_person(loaded, model, persona, folder, fit.method, arguments, spill_over, json)
 
 
 def read_persona(text: str) -> Persona:
@@ -193,22 +211,74 @@ def _align_person(
     folder: Path,
     method: Any,
     arguments: dict[str, Any],
+    spill_over: bool,
     json: bool,
 ) -> None:
     from allport.alignment import fit, save_alignment
+    from allport.personas import TraitLevels
 
     alignment = fit(model, persona, method, **arguments)
+    _forget_spill_over(folder)  # of what the folder held before
     save_alignment(alignment, folder)
+    found = None
+    if spill_over and isinstance(persona, TraitLevels):
+        found = _spill_over(model, alignment, persona.levels, folder, json)
     if json:
-        print_json({"folder": str(folder), **alignment.inspect()})
+        beside = {} if found is None else {"spill_over": found[1]}
+        print_json({"folder": str(folder), **alignment.inspect(), **beside})
         return
     out = console()
     out.print(f"{shown} in the place of {alignment.name}, by {alignment.method}.", style="bold")
     for line in _said(alignment):
         out.print(line)
+    if found is not None:
+        print_spill_over(out, found[0])
     out.print(f"Alignment: {folder}")
-    asked = alignment.fit.get("inventory", "ipip-neo-120")
-    out.print(f"Measure: `allport measure {shown} --alignment {folder} --inventory {asked}`")
+    out.print(_how_to_measure(f"{shown} --alignment {folder}", alignment.fitted_on))
+
+
+def _spill_over(
+    model: TransformersModel,
+    alignment: Alignment,
+    levels: Mapping[str, float],
+    folder: Path,
+    json: bool,
+) -> tuple[SpillOver, dict[str, Any]]:
+    """What the traits became, for people and for machines; kept in the folder of the alignment."""
+    from allport.evaluation import measure_spill_over
+    from allport.files import write_atomically
+    from allport.reporting.content import to_json
+
+    found = measure_spill_over(model, alignment, levels, progress=None if json else "bar")
+    content = {"alignment": alignment.content_hash, **to_json(found)}
+    try:
+        write_atomically(folder / _SPILL_OVER, dumps(content, indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise AlignmentError(f"{folder} cannot be written ({error.strerror}).") from None
+    return found, content
+
+
+def _forget_spill_over(folder: Path) -> None:
+    try:
+        (folder / _SPILL_OVER).unlink(missing_ok=True)
+    except OSError as error:
+        raise AlignmentError(f"{folder} cannot be written ({error.strerror}).") from None
+
+
+def _how_to_measure(what: str, fitted_on: Sequence[Mapping[str, Any]]) -> str:
+    """The command that measures on items of which most were not fitted on."""
+    from allport.administration import fitted_among
+    from allport.inventories import load_inventory
+
+    asked = min(
+        map(load_inventory, _TO_MEASURE_WITH),
+        key=lambda inventory: len(fitted_among(fitted_on, inventory)) / len(inventory.items),
+    )
+    left = len(asked.items) - len(fitted_among(fitted_on, asked))
+    return (
+        f"Measure: `allport measure {what} --inventory {asked.name}` ({left} of its "
+        f"{len(asked.items)} items were not fitted on)"
+    )
 
 
 def _said(alignment: Alignment) -> list[str]:
@@ -263,8 +333,13 @@ def _align_people(
 ) -> None:
     from allport.alignment import align_people
 
-    notice(f"Fitting {len(corpus):,} people.")
-    store = align_people(model, corpus, folder, engine=engine, **arguments)
+    notice(f"Fitting {len(corpus):,} people. Nothing is kept of a fit that is interrupted.")
+    store = align_people(
+        *(model, corpus, folder),
+        engine=engine,
+        progress=None if json else "bar",
+        **arguments,
+    )
     content = _summary(store)
     if json:
         notes = [corpus.note] if corpus.note else []
@@ -285,10 +360,7 @@ def _align_people(
     if corpus.note:
         out.print(f"! {corpus.note}", style="yellow")
     out.print(f"Alignments: {folder}")
-    asked = store.about["inventory"]
-    out.print(
-        f"Measure: `allport measure {shown} --alignment {folder} --as ID --inventory {asked}`"
-    )
+    out.print(_how_to_measure(f"{shown} --alignment {folder} --as ID", [store.about]))
 
 
 def _summary(store: PopulationStore) -> dict[str, Any]:
@@ -301,11 +373,14 @@ def _corpus(
     from allport.corpora import read_papi, read_people
     from allport.inventories import load_inventory
 
-    if inventory is None and stored is None:
-        return read_papi(path)
-    if inventory is None or stored is None:
-        raise UsageError("Give --inventory and --stored together, or neither for a file of PAPI.")
-    return read_people(path, load_inventory(inventory), stored=stored)
+    if stored is not None:
+        return read_people(path, load_inventory(inventory or "ipip-neo-300"), stored=stored)
+    if inventory is not None:
+        raise UsageError(
+            "--inventory needs --stored: literal for answers as given, keyed where reversed items "
+            "are reversed already; a file of PAPI needs neither."
+        )
+    return read_papi(path)
 
 
 def local_model(respondent: Respondent) -> TransformersModel:
@@ -324,11 +399,20 @@ def local_model(respondent: Respondent) -> TransformersModel:
     return respondent
 
 
-def _folder(out: Path | None, model: str, person: str, method: str) -> Path:
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            raise UsageError(f"{out} is a file; name a folder with --out.")
-        return out
-    tail = model.rstrip("/\\").replace("\\", "/").rsplit("/", maxsplit=1)[-1]
-    stem = re.sub(r"[^A-Za-z0-9._=+-]+", "-", f"{tail}-{person}-{method}").strip("-.").lower()
-    return Path("alignments") / stem[:100]
+def _folder(out: Path | None, model: str, person: str, method: str, replace: bool) -> Path:
+    """Where the alignment goes.
+
+    Raises:
+        UsageError: It is a file, or an alignment is there that may not be replaced.
+    """
+    if out is None:
+        tail = model.rstrip("/\\").replace("\\", "/").rsplit("/", maxsplit=1)[-1]
+        stem = re.sub(r"[^A-Za-z0-9._=+-]+", "-", f"{tail}-{person}-{method}").strip("-.").lower()
+        out = Path("alignments") / stem[:100]
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder with --out.")
+    if not replace and any((out / name).exists() for name in _RECORDS):
+        raise UsageError(
+            f"{out} holds an alignment already; name another folder with --out, or give --replace."
+        )
+    return out

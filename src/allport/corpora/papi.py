@@ -73,7 +73,13 @@ def read_papi(
 
 
 def _read(table: PeopleTable) -> PeopleCorpus:
-    inventory, columns = _items(table.name, table.frame.collect_schema().names())
+    names = table.frame.collect_schema().names()
+    if "case" not in {name.strip() for name in names}:
+        raise ResponsesError(
+            f"{table.name} has no column 'case' and is no file of PAPI; of another file say "
+            "whether answers are stored literal or keyed (--stored)."
+        )
+    inventory, columns = _items(table.name, names)
     return read_people_frame(table, inventory, stored="keyed", id_column="case", columns=columns)
 
 
