@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.planted_situations import situation_bank
 
 from allport.administration import (
@@ -20,13 +23,14 @@ from allport.administration import (
     read_run,
 )
 from allport.administration.bank_calibration import asking_of, item_shares
-from allport.administration.templates import templates_for
+from allport.administration.templates import standard_templates, templates_for
 from allport.errors import ResponsesError, RunError, UsageError
-from allport.inventories.inventory import Inventory
+from allport.inventories import load_inventory
+from allport.inventories.inventory import Facet, Inventory
 from allport.models.respondent import Question
 from allport.models.scripted import ScriptedRespondent
 from allport.personas import TraitLevels
-from allport.psychometrics import ItemParameters, expected_share
+from allport.psychometrics import ItemParameters, expected_share, fit_two_parameter
 
 DESIGN = Design(templates=("advice-after",))
 CONDITIONS = 4
@@ -133,6 +137,112 @@ def test_statements_take_turns_and_no_item_is_asked_of_everybody(
     # Without the draw, everybody begins with the same item.
     assert len({items[0] for items in best}) == 1
     assert len({s.items[0] for s in everybody.scores if s.trait == "A"}) == 5
+
+
+@dataclasses.dataclass(frozen=True)
+class FacetsAsked:
+    """What adaptive tests of a bank with facets asked and found."""
+
+    coverage: float
+    """Share of intervals that hold the score of the whole bank."""
+    facets: set[int]
+    """How many facets were asked from."""
+
+
+def ask_with_facets(
+    bank: Inventory,
+    shares: NDArray[np.float64],
+    calibrated: int,
+    answer: Callable[[Question, float], list[float]],
+) -> FacetsAsked:
+    """Calibrate a bank on the first people, and test the others.
+
+    Args:
+        bank: What is asked.
+        shares: Of the high side, 0 to 1, shape (people, items); NaN where there is no answer.
+        calibrated: On how many people.
+        answer: To a question, given the share.
+    """
+    design = Design(templates=standard_templates(bank)[:1], orders=("forward",))
+    columns = {trait.code: bank.columns(trait.code) for trait in bank.traits}
+    traits = {
+        code: CalibratedTrait(
+            tuple(bank.numbers[i] for i in own), fit_two_parameter(shares[:calibrated, own])
+        )
+        for code, own in columns.items()
+    }
+    known = BankCalibration(
+        bank.name, bank.content_hash, "people", {}, asking_of(design, bank), calibrated, traits
+    )
+    people = [TraitLevels({"A": 0}, name=f"p{n}") for n in range(calibrated, len(shares))]
+    place = {number: column for column, number in enumerate(bank.numbers)}
+
+    def script(question: Question) -> list[float] | None:
+        share = float(shares[int(question.condition.persona[1:]), place[question.item]])
+        return None if np.isnan(share) else answer(question, share)
+
+    found = measure_adaptively(
+        ScriptedRespondent(script),
+        bank,
+        known,
+        dataclasses.replace(design, personas=tuple(p.name for p in people)),
+        personas=people,
+        progress=None,
+    )
+    inside = []
+    for score in found.scores:
+        whole = 100 * np.nanmean(shares[int(score.persona[1:]), columns[score.trait]])
+        inside.append(score.score.low <= whole <= score.score.high)
+    asked = {len({bank.item(n).facet for n in score.items}) for score in found.scores}
+    return FacetsAsked(float(np.mean(inside)), asked)
+
+
+def test_facets_take_turns_and_the_whole_bank_is_held_more_often() -> None:
+    facets, each, people = 6, 10, 300
+    rng = np.random.default_rng(11)
+    a = np.repeat(np.linspace(0.8, 2, facets), each)  # the last facets tell most
+    b = rng.normal(0, 0.8, facets * each)
+    level = rng.normal(size=(people, 1)) + np.repeat(
+        rng.normal(0, 0.6, (people, facets)), each, axis=1
+    )
+    p = 1 / (1 + np.exp(-a * (level - b)))
+    shares = np.clip(rng.beta(9 * p, 9 * (1 - p)), 1e-9, 1 - 1e-9)
+    plain = situation_bank({"A": 1}, facets * each)
+
+    def grouped(facet_of: Callable[[int], str | None]) -> Inventory:
+        items = tuple(
+            item.model_copy(update={"cluster": None, "facet": facet_of(place)})
+            for place, item in enumerate(plain.items)
+        )
+        named = tuple(Facet(code=f"A{n}", name=f"A{n}", trait="A") for n in range(facets))
+        return plain.model_copy(update={"items": items, "facets": named})
+
+    def answer(question: Question, share: float) -> list[float]:
+        return [share, 0, 1 - share, 0]
+
+    found = ask_with_facets(grouped(lambda place: f"A{place // each}"), shares, 150, answer)
+    without = ask_with_facets(grouped(lambda place: None), shares, 150, answer)
+    assert min(found.facets) >= 5  # where five items are enough, five
+    assert found.coverage > without.coverage + 0.05
+    assert found.coverage > 0.9
+
+
+def test_people_are_asked_from_every_facet_of_the_ipip_neo(shared: Path) -> None:
+    bank = load_inventory("ipip-neo-300")
+    with (shared / "data" / "papi" / "people.csv").open(newline="") as file:
+        keyed = np.array(
+            [[float(row[f"i{n}"]) for n in bank.numbers] for row in csv.DictReader(file)]
+        )
+    shares = np.where(keyed == 0, np.nan, (keyed - 1) / 4)
+
+    def answer(question: Question, share: float) -> list[float]:
+        high = round(4 * share)
+        chosen = high if bank.item(question.item).key > 0 else 4 - high
+        return [float(place == chosen) for place in range(5)]
+
+    found = ask_with_facets(bank, shares, 220, answer)
+    assert found.facets == {6}
+    assert found.coverage > 0.91
 
 
 def test_every_round_is_one_batch_of_one_item_a_trait() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from tests.planted_situations import situation_bank
 
 from allport.administration import Design, Run, compare, measure, profile, read_run
@@ -41,10 +42,57 @@ def test_differences_are_paired_by_item_and_condition(likert: Inventory) -> None
         assert row.difference.value == pytest.approx(planted.mean())
         assert row.second - row.first == pytest.approx(planted.mean())
         assert row.standard_error == pytest.approx(planted.std(ddof=1) / math.sqrt(len(numbers)))
-        assert row.difference.low < planted.mean() < row.difference.high
-        # Pairing leaves out what items differ in themselves.
-        assert row.difference.high - row.difference.low < np.ptp(planted)
+        oracle = stats.ttest_1samp(planted, 0).confidence_interval()
+        assert row.difference[1:3] == pytest.approx((oracle.low, oracle.high))
         assert (row.items, row.cells) == (len(numbers), 4 * len(numbers))
+
+
+def test_where_nothing_differs_one_interval_in_twenty_leaves_out_zero(likert: Inventory) -> None:
+    design = Design(templates=("letters",), orders=("forward",))
+
+    def noisy(seed: int) -> Run:
+        keyed = np.random.default_rng(seed).normal(3, 0.4, 17).clip(1, 5)
+
+        def script(question: Question) -> list[float]:
+            own = float(keyed[question.item])
+            return shares(own if likert.item(question.item).key == 1 else 6 - own)
+
+        return measure(ScriptedRespondent(script), likert, design, progress=None)
+
+    rows = [row for n in range(100) for row in compare(noisy(n), noisy(n + 100)).facets]
+    assert {row.items for row in rows} == {4}
+    wrong = np.mean([row.difference.low > 0 or row.difference.high < 0 for row in rows])
+    # 99.9 % bounds of a binomial; resampled items leave out zero in 18 %.
+    assert 0.02 <= wrong <= 0.09
+
+
+def test_intervals_end_where_no_difference_is_larger(likert: Inventory) -> None:
+    def at(low: float, name: str) -> Run:
+        def script(question: Question) -> list[float]:
+            keyed = low if question.item % 3 else 6 - low
+            return shares(keyed if likert.item(question.item).key == 1 else 6 - keyed)
+
+        return measure(ScriptedRespondent(script, name), likert, progress=None)
+
+    up, down = compare(at(1.0, "low"), at(5.0, "high")), compare(at(5.0, "high"), at(1.0, "low"))
+    assert {row.difference.high for row in up.facets} == {4.0}
+    assert {row.difference.low for row in down.facets} == {-4.0}
+
+
+def test_runs_that_differ_alike_on_every_item_have_no_interval(likert: Inventory) -> None:
+    def at(keyed: float) -> Run:
+        def script(question: Question) -> list[float]:
+            return shares(keyed if likert.item(question.item).key == 1 else 6 - keyed)
+
+        return measure(ScriptedRespondent(script), likert, progress=None)
+
+    found = compare(at(2.0), at(3.0))
+    for row in (*found.traits, *found.facets):
+        assert row.difference.value == pytest.approx(1)
+        assert np.isnan(row.difference[1:3]).all()
+        assert row.difference.reason.startswith("no interval: every item gives the same value")
+    reasons = found.to_frame()["reason"]
+    assert reasons.null_count() == 0
 
 
 def test_a_run_does_not_differ_from_itself(likert: Inventory) -> None:
@@ -81,13 +129,13 @@ def test_runs_score_as_their_profiles_do_and_statements_are_drawn_whole() -> Non
         assert abs(plain - own.score.value) > 1e-3
         scores.append(item_sides(asked.responses, bank).mass)
     changes = scores[1] - scores[0]
-    by_hand = mean_interval(changes, clusters=np.repeat(np.arange(8), 5))
-    assert row.difference == pytest.approx(by_hand)
     by_statement = changes.reshape(8, 5).mean(axis=1)
+    oracle = stats.ttest_1samp(by_statement, 0).confidence_interval()
+    assert row.difference[:3] == pytest.approx((by_statement.mean(), oracle.low, oracle.high))
     assert row.standard_error == pytest.approx(by_statement.std(ddof=1) / math.sqrt(8))
     same = before.responses["choice"] == after.responses["choice"]
     by_item = same.to_numpy().reshape(4, 40).mean(axis=0)
-    agreed = mean_interval(by_item, clusters=np.repeat(np.arange(8), 5))
+    agreed = mean_interval(by_item, clusters=np.repeat(np.arange(8), 5), limits=(0, 1))
     assert compare(before, after).agreement == pytest.approx(agreed)
 
 

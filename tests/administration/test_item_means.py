@@ -9,8 +9,10 @@ import pytest
 from scipy import stats
 from tests.planted_situations import situation_bank
 
-from allport.administration.item_means import error_of_mean, item_clusters, mean_of_items
+from allport.administration.item_means import item_clusters, mean_of_items, share_of_items
 from allport.inventories.inventory import Inventory
+from allport.psychometrics.share_intervals import wilson_interval
+from allport.psychometrics.unit_means import error_of_mean
 
 
 def test_items_of_one_statement_share_a_cluster(likert: Inventory) -> None:
@@ -53,25 +55,13 @@ def test_clusters_of_one_size_count_by_their_means() -> None:
     assert error_of_mean(values[shuffled], clusters[shuffled]) == pytest.approx(error)
 
 
-def test_the_error_is_the_spread_of_means_over_draws_of_uneven_clusters() -> None:
-    rng = np.random.default_rng(2)
-    clusters = np.repeat(np.arange(40), np.tile([1, 2, 5, 8], 10))
-    means, errors = [], []
-    for _ in range(500):
-        values = rng.normal(size=40)[clusters] + 0.3 * rng.normal(size=clusters.size)
-        means.append(values.mean())
-        errors.append(error_of_mean(values, clusters))
-    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.08)
-    assert error_of_mean(values) < 0.7 * np.mean(errors)
-
-
 @pytest.mark.parametrize(
     ("values", "clusters", "reason"),
     [
         ([2.0, np.nan], None, "no interval from a single item"),
         ([2.0, 3.0, np.nan], [0, 0, 1], "no interval from the items of a single statement"),
-        ([2.0, 2.0, 2.0 + 1e-15], None, "no interval: every item has the same score"),
-        ([2.0, 2.0, 2.0], [0, 0, 1], "no interval: every item has the same score"),
+        ([2.0, 2.0, 2.0 + 1e-15], None, "no interval: every item gives the same value"),
+        ([2.0, 2.0, 2.0], [0, 0, 1], "no interval: every item gives the same value"),
     ],
 )
 def test_where_nothing_tells_the_error_there_is_none(
@@ -88,3 +78,15 @@ def test_no_answer_has_no_mean() -> None:
     found, error = mean_of_items(np.full(3, np.nan))
     assert found.reason == "no item was answered"
     assert np.isnan([found.value, error]).all()
+
+
+def test_shares_all_alike_at_an_end_are_as_uncertain_as_their_statements() -> None:
+    clusters = np.repeat(np.arange(5), 4)
+    values = np.ones(20)
+    values[[0, 7]] = np.nan
+    assert share_of_items(values, clusters) == wilson_interval(5, 5)
+    assert share_of_items(1 - values, confidence=0.9) == wilson_interval(0, 18, 0.9)
+    values[4] = 0.5
+    assert share_of_items(values, clusters) == mean_of_items(values, clusters, limits=(0, 1))[0]
+    assert np.isnan(share_of_items(np.full(6, 0.5)).low)
+    assert np.isnan(share_of_items(np.full(6, np.nan)).value)

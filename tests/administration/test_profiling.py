@@ -179,6 +179,50 @@ def test_alpha_needs_administrations_and_says_so(likert: Inventory) -> None:
     )
 
 
+def test_a_low_alpha_hides_no_unknown_one(likert: Inventory) -> None:
+    """Extraversion's items go apart; one of Neuroticism's always gets the same answer."""
+    constant, *others = np.array(likert.numbers)[likert.columns("N")]
+
+    def script(question: Question) -> list[float] | None:
+        if question.item in others:
+            return None
+        if question.item == constant:
+            return with_mean(3.0)
+        shift = 0.5 if question.condition.template == "letters" else -0.5
+        return with_mean(
+            3 + shift * (1 if question.item % 3 else -1) * likert.item(question.item).key
+        )
+
+    found = measured(likert, script)
+    neurotic, extravert = found.traits
+    assert math.isnan(neurotic.alpha.value)
+    assert extravert.alpha.value < 0.6
+    assert any(line.startswith("Alpha is under .6 for Extraversion:") for line in found.cautions)
+    said = f"Reliability of Neuroticism is not known: {neurotic.alpha.reason}."
+    assert said in found.cautions
+
+
+def test_each_reason_for_an_unknown_alpha_is_said(likert: Inventory) -> None:
+    def script(question: Question) -> list[float] | None:
+        return with_mean(3.0) if likert.item(question.item).trait == "N" else None
+
+    found = measured(likert, script)
+    reasons = {row.name: row.alpha.reason for row in found.traits}
+    assert len(set(reasons.values())) == 2
+    for name, reason in reasons.items():
+        assert f"Reliability of {name} is not known: {reason}." in found.cautions
+
+
+def test_traits_and_facets_that_were_not_asked_are_named(likert: Inventory) -> None:
+    asked = tuple(item.number for item in likert.items if item.facet == "N1")
+    found = measured(likert, planted(likert, {"N": 2, "E": 4}), Design(items=asked))
+    assert "Not asked at all: Extraversion." in found.cautions
+    said = "Facets not asked at all: N2; their traits are scored without them."
+    assert said in found.cautions
+    whole = measured(likert, planted(likert, {"N": 2, "E": 4}))
+    assert not any("ot asked at all" in line for line in whole.cautions)
+
+
 def test_alpha_rests_on_every_persona_and_scores_on_the_one_asked_for(likert: Inventory) -> None:
     class Named:
         def __init__(self, name: str) -> None:
@@ -272,7 +316,7 @@ def test_items_that_score_alike_tell_nothing_of_the_error() -> None:
     for row in found.rows:
         assert row.score.value == 5
         assert row.score.reason == row.raw.reason
-        assert row.score.reason.startswith("no interval: every item has the same score")
+        assert row.score.reason.startswith("no interval: every item gives the same value")
         assert row.norm is not None
         assert math.isfinite(row.norm.t)
         limits = [row.score.low, row.score.high, row.raw.low, row.raw.high, row.standard_error]

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 
 from allport.administration import score
+from allport.administration.scoring_people import error_widths
 from allport.errors import ResponsesError, UsageError
-from allport.inventories import load_inventory
+from allport.inventories import load_inventory, norm_scores
 from allport.inventories.inventory import Inventory
 from allport.models.human_answers import HumanAnswers
 from allport.models.human_files import read_human_answers
@@ -89,6 +91,37 @@ def test_errors_of_a_few_people_come_from_their_own_answers(likert: Inventory) -
     assert found.scores.filter(code="E")["standard_error"].to_list() == pytest.approx(
         expected.tolist()
     )
+
+
+def test_intervals_are_students_where_errors_come_from_a_persons_own_answers() -> None:
+    inventory = load_inventory("ipip-neo-120")
+    keyed = correlated(inventory, 3)
+    few, many = inventory.columns("N1"), inventory.columns("N")
+    keyed[1, few] = 4
+    keyed[2, many[0]] = np.nan
+    sample = people(inventory, keyed)
+    group = norm_scores(inventory, {}, group="both-21-40").group
+    assert group is not None
+    for confidence in (0.95, 0.8):
+        found = score(sample, norm="both-21-40", confidence=confidence).scores
+        for code, person, answers in (("N1", 0, keyed[0, few]), ("N", 2, keyed[2, many[1:]])):
+            ends = stats.ttest_1samp(answers, 0).confidence_interval(confidence)
+            items = inventory.columns(code).size
+            wanted = [50 + 10 * (items * end - group.mean[code]) / group.sd[code] for end in ends]
+            row = found.filter(code=code).row(person, named=True)
+            assert [row["t_low"], row["t_high"]] == pytest.approx(wanted)
+        alike = found.filter(code="N1").row(1, named=True)
+        assert alike["raw"] == 16
+        for name in ("standard_error", "t_low", "t_high", "percentile_low", "percentile_high"):
+            assert alike[name] is None
+
+
+def test_widths_are_normal_for_errors_of_the_sample_and_students_otherwise() -> None:
+    widths = error_widths(["sample", "items", "items"], [[4, 4, 1], [10, 10, 2]])
+    assert widths[:, 0] == pytest.approx(stats.norm.ppf(0.975))
+    assert widths[:, 1] == pytest.approx(stats.t.ppf(0.975, [3, 9]))
+    assert np.isnan(widths[0, 2])
+    assert widths[1, 2] == pytest.approx(stats.t.ppf(0.975, 1))
 
 
 def test_an_alpha_of_three_people_gives_nobodys_error(likert: Inventory) -> None:

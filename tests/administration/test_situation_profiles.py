@@ -80,6 +80,10 @@ def test_argmax_counts_the_option_chosen_most(bank: Inventory) -> None:
     for row in profile(run.responses, bank, resamples=0).traits:
         assert row.sides is not None
         assert row.sides.argmax.value == 0
+        # Wilson's upper limit for none of so many statements.
+        drawn = len({i.cluster for i in bank.items if i.trait == row.code})
+        assert row.sides.argmax.low == 0
+        assert row.sides.argmax.high == pytest.approx(1.96**2 / (drawn + 1.96**2), abs=1e-4)
         assert row.sides.mass.value == pytest.approx(0.55, abs=1e-3)
         assert row.sides.logit.value > 0
 

@@ -34,7 +34,9 @@ def test_a_model_stands_among_the_baselines(allport: Any, neutral: ScriptedRespo
     said = allport(*PERSON, "--simulate", "40", *QUICK, "--out", "run")
     assert (said.code, said.err) == (0, "")
     lines = [line.split("  ")[0].strip() for line in said.out.splitlines()]
-    assert lines.index("ridge 120 to 20") < lines.index("unaligned") < lines.index("constant A")
+    assert lines.index("ridge 120 to 20") < lines.index("unaligned*") < lines.index("constant A")
+    assert "What has a * is asked, the rest needs no model." in said.out
+    assert "Bold" not in said.out
     assert "40 people (simulated)" in said.out
     content = allport(*PERSON, "--simulate", "40", *QUICK, "--out", "run", "--json").json
     assert [s["name"] for s in content["systems"]][:2] == ["unaligned", "few-shot"]
@@ -372,7 +374,7 @@ def test_inventories_are_judged_side_by_side(allport: Any, neutral: ScriptedResp
     assert set(variances) >= {"item", "item x order"}
     assert Path("judged", "items.json").is_file()
     # 12 plain conditions, 10 personas x 2 orders, one generated; the second command asks nothing.
-    assert sum(neutral.asked.values()) == (20 + 50) * (12 + 20 + 1)
+    assert sum(neutral.asked.values()) == (20 + 50) * (12 + 40 + 1)
 
 
 def test_no_inventory_is_one_sentence(allport: Any, sentence: Any) -> None:

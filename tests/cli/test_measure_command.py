@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,21 @@ def test_design_options_reach_the_run(allport: Any) -> None:
     assert design.templates == ("letters", "words")
     assert design.orders == ("forward", "reversed")
     assert (design.repeats, design.fraction, design.seed) == (2, 0.5, 7)
-    assert design.items == (1, 5, 9, 13, 17)
+    assert len(design.items) == 5
+    assert design.items == tuple(sorted(design.items))
+
+
+@pytest.mark.parametrize(
+    ("inventory", "limit"),
+    [("ipip-neo-300", 20), ("ipip-neo-300", 30), ("ipip-neo-120", 12), ("mini-ipip-20", 4)],
+)
+def test_a_limit_asks_of_every_trait_that_it_can(allport: Any, inventory: str, limit: int) -> None:
+    allport("measure", "m", "--inventory", inventory, "--out", "r", "--limit", limit)
+    bank = load_inventory(inventory)
+    asked = Counter(bank.item(number).trait for number in read_run("r").design.items)
+    assert asked.total() == limit
+    assert len(asked) == min(5, limit)
+    assert max(asked.values()) - min(asked.values()) <= 1
 
 
 def test_personas_and_people_become_conditions(allport: Any) -> None:

@@ -55,18 +55,24 @@ def test_report_shows_people_beside_the_model(allport: Any, runs: Path) -> None:
     assert "Kim (simulated)" in (runs / "first" / "report.html").read_text("utf-8")
 
 
-def test_compare_shows_paired_differences(allport: Any, runs: Path) -> None:
+def test_compare_shows_paired_differences(allport: Any, by_rule: Any, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for name, shift in (("first", 0.0), ("second", 2.0)):
+        inventory = load_inventory("mini-ipip-20")
+        measure(by_rule(shift), inventory, None, runs / name, progress=None)
     said = allport("compare", runs / "first", runs / "second", "--json")
     found = compare(read_run(runs / "first"), read_run(runs / "second"))
     assert said.json["matched"] == found.matched == 80
     for row, expected in zip(said.json["traits"], found.traits, strict=True):
         assert row["difference"]["value"] == expected.difference.value
         assert row["difference"]["value"] > 0
+    assert {row.difference.low > 0 for row in found.traits} == {True, False}
     text = allport("compare", runs / "first", runs / "second").out
     for expected in found.traits:
         line = next(line for line in text.splitlines() if expected.name in line)
-        assert f"+{expected.difference.value:.2f} *" in line
-        assert f"+{expected.difference.low:.2f} to" in line
+        assert f"+{expected.difference.value:.2f} " in line
+        assert ("*" in line) == (expected.difference.low > 0)
+        assert f"{expected.difference.low:+.2f} to".replace("-", "−") in line
 
 
 def test_compare_with_itself_is_zero(allport: Any, runs: Path) -> None:

@@ -126,6 +126,10 @@ def test_a_folder_holds_one_build(built: BuiltSituations, tmp_path: Path) -> Non
     with pytest.raises(RunError, match="a build with other seed and statements"):
         build_situations(folder, SEEDS, statements=3, seed=4)
     (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(
+        RunError, match=r"other seed items \(traits, inventory or statements\); name another"
+    ):
+        build_situations(folder, SEEDS[:-1], statements=2)
     with pytest.raises(RunError, match=r"other files \(thesis.txt\)"):
         build_situations(tmp_path, SEEDS)
 

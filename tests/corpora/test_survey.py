@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -222,6 +223,18 @@ def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ResponsesError, match="cannot be written"):
         open_survey(tmp_path / "file" / "me.json", MINI)
+
+
+def test_a_place_where_no_lock_can_be_made_is_not_taken_for_another_survey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def times_out(lock: FileLock) -> None:
+        raise Timeout(lock.lock_file)
+
+    # What /proc does: folders can be listed, files cannot be made, and the lock gives up.
+    monkeypatch.setattr(FileLock, "acquire", times_out)
+    with pytest.raises(ResponsesError, match=r"me\.json\.progress cannot be written \(no file can"):
+        open_survey(tmp_path / "me.json", MINI)
 
 
 def test_a_survey_of_nothing_but_skips_makes_no_person(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from tests.planted_situations import situation_bank
 
 from allport.administration.templates import standard_templates
@@ -46,7 +47,10 @@ def test_a_steady_respondent_has_no_sensitivity_and_moves_as_asked(found: ItemEv
     assert found.moved["A"]["Mach"].value == pytest.approx(-80, abs=4)
     assert found.moved["Mach"]["Mach"].value == pytest.approx(40, abs=4)
     assert found.moved["A"]["A"].low < found.moved["A"]["A"].value < found.moved["A"]["A"].high
-    assert found.reached["A"] == {"high": 100, "low": 100}
+    # Four statements that all move tell of others by Wilson's lower limit, n / (n + z^2).
+    for end in ("high", "low"):
+        share = found.reached["A"][end]
+        assert share[:3] == pytest.approx((100, 100 * 4 / (4 + 1.96**2), 100), abs=0.01)
     assert found.correlations["A"]["Mach"].value < -0.95
     assert found.correlations["A"]["Mach"].high < found.correlations["A"]["A"].value
     assert found.columns["score difference"].value == pytest.approx(60, abs=4)
@@ -153,8 +157,27 @@ def test_the_score_difference_is_uncertain_by_its_statements_and_not_by_its_trai
     whole = found.columns["score difference"]
     assert 55 < whole.low < whole.value < whole.high < 65
     each = [found.moved[code][code] for code in ("A", "Mach")]
-    widths = [estimate.high - estimate.low for estimate in each]
-    assert whole.high - whole.low == pytest.approx(math.hypot(*widths) / 2, rel=0.3)
+    # Of a trait's four statements the interval is Student's, which tells its standard error.
+    errors = [(estimate.high - estimate.low) / 2 / stats.t.ppf(0.975, 3) for estimate in each]
+    freedom = sum(e**2 for e in errors) ** 2 / sum(e**4 / 3 for e in errors)
+    width = stats.t.ppf(0.975, freedom) * math.hypot(*errors) / 2
+    assert (whole.low, whole.high) == pytest.approx((whole.value - width, whole.value + width))
+
+
+def test_the_share_that_reaches_the_side_asked_for_is_uncertain_by_statements() -> None:
+    resists = {STATEMENTS[0]}
+
+    def stubborn(question: Question) -> list[float]:
+        if BANK.item(question.item).cluster in resists:
+            return [0.3, 0.3, 0.2, 0.2]
+        return steady(question)
+
+    found = evaluate_items(ScriptedRespondent(stubborn), BANK, generate=False).reached["A"]
+    assert found["high"].value == 100
+    # One statement of four, with its three situations.
+    alone = mean_interval([0.0, *[100.0] * 3], limits=(0, 100))
+    assert found["low"][:3] == pytest.approx(alone[:3])
+    assert found["low"].low < 30
 
 
 def test_missing_answers_are_counted_and_left_out() -> None:
@@ -171,7 +194,7 @@ def test_missing_answers_are_counted_and_left_out() -> None:
     assert found.asked == 24 * (24 + 48)
     assert found.columns["refusal, labels"].value == pytest.approx(100 / 24)
     assert found.low_mass["1/4"].value == pytest.approx(100 / 24)
-    assert found.reached["A"] == {"high": 100, "low": 100}
+    assert [found.reached["A"][end].value for end in ("high", "low")] == [100, 100]
     assert found.moved["A"]["A"].value == pytest.approx(80, abs=4)
     assert found.correlations["A"]["Mach"].value < -0.95
     trait = found.reliability["A"]
@@ -186,7 +209,8 @@ def test_who_answers_nothing_gets_reasons_and_no_figures() -> None:
     assert found.unanswered == found.asked
     assert found.columns["refusal, labels"].value == 100
     assert math.isnan(found.columns["score difference"].value)
-    assert math.isnan(found.reached["A"]["high"])
+    assert math.isnan(found.reached["A"]["high"].value)
+    assert found.reached["A"]["high"].reason == "no item was answered"
     assert "0 personas" in found.correlations["A"]["Mach"].reason
     assert "12 of 12 items have a missing answer" in found.reliability["A"].error.reason
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from allport.errors import UsageError
 from allport.evaluation import PeopleBootstrap
@@ -19,6 +20,70 @@ def test_intervals_of_a_mean_cover_it_as_often_as_they_say() -> None:
         inside += found.low <= 1.0 <= found.high
     # 95 % less what 60 skewed values and 400 resamples cost; 99 % bounds of a binomial.
     assert 0.89 <= inside / rounds <= 0.98
+
+
+@pytest.mark.parametrize("people", [3, 5, 10])
+def test_intervals_over_few_people_cover_the_mean_as_often_as_they_say(people: int) -> None:
+    # Each column is a sample of its own, and so are sums of ten of them.
+    samples = np.random.default_rng(people).normal(size=(people, 1000))
+    means = PeopleBootstrap(people, resamples=20).means(samples)
+    found = means.estimates()
+    sums = [
+        PeopleBootstrap(people, resamples=20).means(samples[:, n : n + 10]).total().estimate()
+        for n in range(0, 1000, 10)
+    ]
+    # 99.9 % bounds of a binomial; drawn anew, 74, 83 and 90 % hold it.
+    assert 0.925 <= np.mean([each.low <= 0 <= each.high for each in found]) <= 0.972
+    assert 0.87 <= np.mean([each.low <= 0 <= each.high for each in sums]) <= 1
+
+
+def test_means_over_few_people_have_the_interval_of_student() -> None:
+    rng = np.random.default_rng(12)
+    first, second = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
+    # Of the last column 14 people have a value, which is few; of the others 20.
+    first[14:, 2] = second[14:, 2] = np.nan
+    boot = PeopleBootstrap(20, resamples=200)
+    one, other = boot.means(first), boot.means(second)
+    own, both = first[:14, 2], (first - second)[:14, 2]
+    for found, sample in ((one, own), (one.minus(other), both)):
+        oracle = stats.ttest_1samp(sample, 0).confidence_interval()
+        assert found.estimates()[2][:3] == pytest.approx((sample.mean(), oracle.low, oracle.high))
+    whole = PeopleBootstrap(14, resamples=200).means(first[:14])
+    for found, sample in ((whole.total(), first[:14].sum(1)), (whole.mean(), first[:14].mean(1))):
+        oracle = stats.ttest_1samp(sample, 0).confidence_interval(0.9)
+        ends = (sample.mean(), oracle.low, oracle.high)
+        assert found.estimate(confidence=0.9)[:3] == pytest.approx(ends)
+    cut = whole.estimates(limits=(-0.1, 0.1))
+    assert all(each.low >= -0.1 and each.high <= 0.1 for each in cut)
+
+
+def test_from_fifteen_people_on_they_are_drawn_anew() -> None:
+    values = np.random.default_rng(13).exponential(size=(15, 1))
+    boot = PeopleBootstrap(15, resamples=500, seed=3)
+    found = boot.means(values).estimate()
+    drawn = mean_interval(values[:, 0], resamples=500, seed=3)
+    assert found[:3] == pytest.approx(drawn[:3])
+    ends = stats.ttest_1samp(values[:, 0], 0).confidence_interval()
+    assert found.high != pytest.approx(ends.high, abs=1e-3)
+
+
+def test_few_people_who_are_alike_tell_nothing_of_the_error() -> None:
+    found = PeopleBootstrap(4, resamples=50).means(np.full((4, 1), 0.3)).estimate()
+    assert found.value == pytest.approx(0.3)
+    assert np.isnan([found.low, found.high]).all()
+    assert "the same for everybody" in found.reason
+
+
+def test_what_is_no_mean_is_drawn_anew_however_few_people_there_are() -> None:
+    rng = np.random.default_rng(14)
+    x = rng.normal(size=(12, 1))
+    boot = PeopleBootstrap(12, resamples=1000)
+    correlation = boot.correlations(x, x + rng.normal(size=(12, 1)))
+    assert np.isnan(correlation.people).all()
+    wide = correlation.estimate()
+    assert wide.value - wide.low > wide.high - wide.value
+    mixed = correlation.minus(boot.means(x))
+    assert np.isfinite([mixed.estimate().low, mixed.estimate().high]).all()
 
 
 def test_it_agrees_with_the_bootstrap_of_psychometrics() -> None:

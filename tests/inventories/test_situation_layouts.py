@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -76,6 +77,33 @@ def test_the_raw_layout_keeps_statements_and_forms(tmp_path: Path) -> None:
     assert item.forms == {"paraphrase": "It happens. Now?"}
     assert found.title == "Situational items of TRAIT.json"
     assert found.notes.endswith("two of the low (0).")
+
+
+def test_items_keep_the_numbers_of_their_rows(tmp_path: Path) -> None:
+    rows = [raw(n) for n in (3, 1, 12)]
+    found = read_situations(saved(tmp_path / "TRAIT.json", rows))
+    assert found.numbers == (5003, 5001, 5012)
+    assert found.item(5012).text == "Situation 12 happens. What should I do?"
+    tables = [{**row, "idx": float(row["idx"])} for row in rows]
+    assert read_situations(saved(tmp_path / "TRAIT.parquet", tables)).numbers == found.numbers
+
+
+@pytest.mark.parametrize("idx", [0, -1, 5001, 5003.5, "5003", True, None])
+def test_items_are_counted_where_a_row_has_no_number_of_its_own(
+    tmp_path: Path, idx: object
+) -> None:
+    rows = [raw(1), raw(2), raw(3, idx=idx)]
+    assert read_situations(saved(tmp_path / "TRAIT.json", rows)).numbers == (1, 2, 3)
+    del rows[2]["idx"]
+    assert read_situations(saved(tmp_path / "TRAIT.json", rows)).numbers == (1, 2, 3)
+
+
+@pytest.mark.parametrize("idx", [math.nan, math.inf, None])
+def test_numbers_that_are_none_in_a_table_count_as_missing(
+    tmp_path: Path, idx: float | None
+) -> None:
+    rows = [{**raw(n), "idx": idx if n == 2 else 7.0 + n} for n in range(4)]
+    assert read_situations(saved(tmp_path / "TRAIT.parquet", rows)).numbers == (1, 2, 3, 4)
 
 
 def test_statements_without_five_items_are_counted_in_the_notes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from allport.administration.design import Design
 from allport.administration.measuring import measure
+from allport.administration.profiling import profile
 from allport.errors import EndpointError, ModelError, UsageError
 from allport.inventories.catalog import load_inventory
 from allport.models.endpoint import Endpoint
@@ -148,7 +149,8 @@ def completion(
         for i, text in enumerate(texts)
     ]
     if tops is not None:
-        listed = [{"token": t, "logprob": math.log(p)} for t, p in tops.items()]
+        # Services write -9999 for what is next to impossible.
+        listed = [{"token": t, "logprob": math.log(p) if p else -9999.0} for t, p in tops.items()]
         choices[0]["logprobs"] = {"content": [{**listed[0], "top_logprobs": listed}]}
     body: Body = {"object": "chat.completion", "choices": choices, "model": "m-full", **more}
     if usage:
@@ -173,7 +175,7 @@ def letters(body: Body, number: int) -> Act:
 def test_distributions_are_read_from_top_log_probabilities(service: Service) -> None:
     service.script = letters
     (response,) = endpoint(service).answer([question()])
-    assert response.probabilities == pytest.approx((3 / 7, 4 / 7, 0))
+    assert response.probabilities == pytest.approx((3 / 7, 4 / 7, 0), abs=2e-6)
     assert response.choice == 1
     assert response.label_mass == pytest.approx(0.875)
     assert (response.prompt_tokens, response.completion_tokens) == (20, 1)
@@ -192,7 +194,82 @@ def test_distributions_are_read_from_top_log_probabilities(service: Service) -> 
 def test_probabilities_are_in_content_order_whatever_the_labels(service: Service) -> None:
     service.script = letters
     (response,) = endpoint(service).answer([question(labels=("C", "B", "A"))])
-    assert response.probabilities == pytest.approx((0, 4 / 7, 3 / 7))
+    assert response.probabilities == pytest.approx((0, 4 / 7, 3 / 7), abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("tops", "masses"),
+    [
+        # At most as likely as the least likely token of the list.
+        ({"B": 0.5, "A": 0.25, "I": 0.05}, (0.25, 0.5, 0.05)),
+        # At most what the list leaves of 1.
+        ({"B": 0.5, "A": 0.25, "I": 0.22}, (0.25, 0.5, 0.03)),
+        # Nothing is left but rounding.
+        ({"B": 0.75, "A": 0.25}, (0.25, 0.75, 1e-6)),
+        # Every label that is not listed takes it whole.
+        ({"B": 0.5, "I": 0.3, "As": 0.1}, (0.1, 0.5, 0.1)),
+        # A token reported as impossible is no limit for others, and no label is impossible.
+        ({"B": 0.5, "A": 0.25, "C": 0.0, "I": 0.0}, (0.25, 0.5, 0.25)),
+    ],
+)
+def test_labels_that_are_not_reported_take_the_most_that_they_can_have(
+    service: Service, tops: dict[str, float], masses: tuple[float, ...]
+) -> None:
+    service.script = lambda body, number: completion("B", tops=tops)
+    (response,) = endpoint(service).answer([question()])
+    assert response.probabilities == pytest.approx([mass / sum(masses) for mass in masses])
+    assert response.choice == 1
+    assert response.label_mass == pytest.approx(sum(tops.get(label, 0) for label in "ABC"))
+    # Runs from before, with zeros, are not gone on with.
+    assert endpoint(service).describe()["unreported_labels"] == "at most"
+
+
+def test_a_sampled_label_stays_the_choice_where_the_list_has_no_label(service: Service) -> None:
+    entry = {"token": "B", "logprob": math.log(0.01)}
+    tops = [{"token": t, "logprob": math.log(p)} for t, p in {"I": 0.5, "As": 0.3}.items()]
+    choice = {"message": {"content": "B"}, "finish_reason": "stop"}
+    choice["logprobs"] = {"content": [{**entry, "top_logprobs": tops}]}
+    service.script = lambda body, number: completion("B", choices=[choice])
+    (response,) = endpoint(service).answer([question()])
+    assert response.choice == 1
+    assert response.probabilities == pytest.approx([1 / 3] * 3)
+    assert response.label_mass == pytest.approx(0.01)
+
+
+def test_what_labels_add_cancels_though_the_unlikeliest_is_not_reported(
+    service: Service, tmp_path: Path
+) -> None:
+    whole = load_inventory("situations-320")
+    bank = whole.model_copy(update={"items": whole.items[:3], "traits": whole.traits[:1]})
+    (trait,) = {item.trait for item in bank.items}
+    assert bank.traits[0].code == trait
+    content = dict(zip(range(4), (1.0, 0.2, -0.4, -0.6), strict=True))
+    labels = dict(zip("ABCD", (2.5, 1.5, 0.0, -2.5), strict=True))
+
+    def biased(body: Body, number: int) -> Act:
+        asked = body["messages"][-1]["content"]
+        (item,) = [item for item in bank.items if (item.text or "") in asked]
+        said = {
+            line[0]: [o.text for o in item.options].index(line[3:])
+            for line in asked.splitlines()
+            if line[:1] in labels and line[1:3] == ". "
+        }
+        weights = {label: math.exp(content[said[label]] + labels[label]) for label in labels}
+        shares = {label: 0.969 * w / sum(weights.values()) for label, w in weights.items()}
+        listed = sorted({**shares, "I": 0.03}.items(), key=lambda pair: -pair[1])[:4]
+        return completion("A", tops=dict(listed))
+
+    service.script = biased
+    design = Design(templates=("advice-after",))
+    run = measure(endpoint(service), bank, design, tmp_path / "run", progress=None)
+    tilted = [math.exp(weight) for weight in content.values()]
+    (row,) = profile(run.responses, bank, resamples=0).traits
+    high = sum(tilted[:2]) / sum(tilted)
+    assert high - 0.03 < row.score.value < high
+    # The arithmetic mean, which a share of zero calls for, keeps what the labels add.
+    plain = run.responses["expected_keyed"].mean()
+    assert isinstance(plain, float)
+    assert plain < high - 0.1
 
 
 def test_answers_without_a_label_are_unparsable(service: Service) -> None:

@@ -65,6 +65,16 @@ def test_labels_after_leading_white_space_count_with_the_way_there() -> None:
     assert found.blank == pytest.approx(0.8)
 
 
+def test_what_is_not_listed_can_be_as_likely_as_the_least_of_each_list() -> None:
+    first = entry("\n", {"\n": 0.6, " ": 0.2, "A": 0.1})
+    second = entry("B", {"B": 0.5, "A": 0.25, "so": 0.2})
+    found = label_masses(positions(first, second), LETTERS)
+    assert found.unlisted == pytest.approx(0.1 + 0.8 * 0.05)
+    # The sampled token may be less likely than any of the list, and is no limit then.
+    found = label_masses(positions(entry("C", {"A": 0.3, "B": 0.2}, 0.01)), LETTERS)
+    assert found.unlisted == pytest.approx(0.2)
+
+
 def test_tokens_after_the_answer_do_not_count() -> None:
     found = label_masses(positions(entry("A", {"A": 0.5}), entry("B", {"B": 1.0})), LETTERS)
     assert found.masses == pytest.approx([0.5, 0, 0])
@@ -103,6 +113,7 @@ def test_label_mass_is_a_share(tops: dict[str, float]) -> None:
     assert 0 <= found.total <= 1
     assert found.masses.sum() == pytest.approx(found.total)
     assert (found.masses >= 0).all()
+    assert found.unlisted > 0
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,26 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str | byte
         read_person(file)
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is empty; `allport survey` writes a person file."),
+        (b" \n", "it is empty; `allport survey` writes a person file."),
+        (b"Ann says", "it is no JSON; `allport survey` writes a person file."),
+        (b"\xff\xfe", "it is no JSON; `allport survey` writes a person file."),
+        (b"5", "it holds no person; `allport survey` writes one."),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(tmp_path: Path, content: bytes, why: str) -> None:
+    file = tmp_path / "ann.json"
+    file.write_bytes(content)
+    with pytest.raises(ResponsesError) as caught:
+        read_person(file)
+    assert str(caught.value) == f"{file} cannot be read as a person file: {why}"
+    with pytest.raises(ResponsesError, match=r"cannot be read \(Is a directory\)"):
+        read_person(tmp_path)
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ResponsesError, match=r"There is no person file .*nobody\.json"):
         read_person(tmp_path / "nobody.json")

@@ -88,6 +88,8 @@ def test_the_step_that_changed_something_is_found(recipe: SimpleNamespace, tmp_p
     assert moved.difference.low > 45
     assert moved.difference.high < 55
     assert (moved.sides.only_first, moved.sides.only_second) == (0, 40)
+    # Eight statements that all moved: one of 256 choices of signs, and its opposite.
+    assert moved.sides.p == pytest.approx(2 / 2**8)
     # The smallest of four p-values, adjusted.
     assert moved.p_adjusted == pytest.approx(4 * moved.sides.p)
     for others in (("sft", "E"), ("dpo", "A"), ("dpo", "E")):

@@ -125,6 +125,8 @@ def test_every_trait_facet_and_item_is_there(page: Page, content: ReportContent)
     for item in content.items:
         assert item.text in page.text
     assert len(content.items) == 120
+    # Scores shown are means, and no mean is a sum.
+    assert "Each trait is made of its facets' items." in page.text
 
 
 def test_lead_says_in_words_what_the_figures_say(page: Page, content: ReportContent) -> None:

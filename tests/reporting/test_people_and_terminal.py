@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy import stats
 
 from allport.administration import Run, score
 from allport.errors import UsageError
@@ -82,6 +83,26 @@ def test_intervals_stay_on_the_scale_and_alike_answers_have_none(neo: Inventory)
         assert bool(row.score.reason) != mixed
         if mixed:
             assert row.score.low < row.score.value <= row.score.high <= 5
+
+
+def test_intervals_of_a_person_are_students_on_the_screen_as_in_files(neo: Inventory) -> None:
+    answers = {number: float(2 + number % 3) for number in neo.numbers}
+    person = Person("p", neo, answers, sex="female", age=50)
+    files = {row["code"]: row for row in score(answers_of(person)).scores.to_dicts()}
+    subject = person_subject(person)
+    for row in (*subject.traits, *subject.facets):
+        keyed = answers_of(person).keyed[0, neo.columns(row.code)]
+        file = files[row.code]
+        assert row.norm is not None
+        if np.ptp(keyed) == 0:
+            assert file["t_low"] is file["standard_error"] is None
+            assert math.isnan(row.score.low)
+            continue
+        ends = stats.ttest_1samp(keyed, 0).confidence_interval()
+        assert row.score.low == pytest.approx(max(1, ends.low))
+        assert row.score.high == pytest.approx(min(5, ends.high))
+        assert (row.norm.t_low, row.norm.t_high) == (file["t_low"], file["t_high"])
+        assert row.raw.high == pytest.approx(ends.high * keyed.size)
 
 
 def test_answers_of_a_person_keep_the_options_chosen() -> None:

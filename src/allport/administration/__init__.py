@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from allport.administration.comparing import Comparison, Difference, compare
     from allport.administration.design import Design
+    from allport.administration.fitted_items import fitted_among, fitted_items_asked
     from allport.administration.measuring import measure
     from allport.administration.orders import permutation, williams_square
     from allport.administration.planning import plan
@@ -73,6 +74,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "compare",
     ),
     "design": ("Design",),
+    "fitted_items": (
+        "fitted_among",
+        "fitted_items_asked",
+    ),
     "measuring": ("measure",),
     "orders": (
         "permutation",
@@ -150,6 +155,8 @@ __all__ = [
     "answers",
     "compare",
     "find_runs",
+    "fitted_among",
+    "fitted_items_asked",
     "item_shares",
     "load_templates",
     "measure",

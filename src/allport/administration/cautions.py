@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from allport.administration.profiles import Profile, ProfileRow
 from allport.administration.templates import asks_openly
+from allport.inventories.inventory import Facet, Inventory, Trait
 
 __all__ = ["cautions_of"]
 
@@ -21,17 +23,23 @@ NOTABLE_DISPLACEMENT = 0.1
 """A tenth of the way from choosing by content to always choosing the first or the last shown."""
 
 
-def cautions_of(profile: Profile) -> tuple[str, ...]:
-    """Sentences for people on everything that the figures of a profile cannot carry."""
+def cautions_of(profile: Profile, inventory: Inventory) -> tuple[str, ...]:
+    """Sentences for people on everything that the figures of a profile cannot carry.
+
+    Args:
+        profile: Without its cautions.
+        inventory: What could have been asked.
+    """
     return tuple(
         sentence
         for sentence in (
             _pooled(profile),
+            *_unasked(profile, inventory),
             _label_mass(profile),
             _unusable(profile),
             _unscored(profile),
             _one_answer(profile),
-            _alpha(profile),
+            *_alpha(profile),
             *_flips(profile),
             _orders(profile),
             _position(profile),
@@ -49,6 +57,16 @@ def _pooled(profile: Profile) -> str:
         f"These scores are averages over {personas} personas and describe none of them; ask for "
         "one persona."
     )
+
+
+def _unasked(profile: Profile, inventory: Inventory) -> Iterable[str]:
+    asked = {row.code for row in profile.rows}
+    traits = [trait for trait in inventory.traits if trait.code not in asked]
+    if traits:
+        yield f"Not asked at all: {_names(traits)}."
+    facets = [f for f in inventory.facets if f.trait in asked and f.code not in asked]
+    if facets:
+        yield f"Facets not asked at all: {_names(facets)}; their traits are scored without them."
 
 
 def _label_mass(profile: Profile) -> str:
@@ -102,17 +120,19 @@ def _one_answer(profile: Profile) -> str:
     return "Every question got the same answer, whatever it said; the scores describe that answer."
 
 
-def _alpha(profile: Profile) -> str:
+def _alpha(profile: Profile) -> Iterable[str]:
     low = [row for row in profile.traits if row.alpha.value < LOWEST_ALPHA]
     if low:
-        return (
+        yield (
             f"Alpha is under {_short(LOWEST_ALPHA)} for {_names(low)}: over the "
             f"{profile.administrations} administrations, their items do not rise and fall together."
         )
-    unknown = [row for row in profile.traits if math.isnan(row.alpha.value)]
-    if unknown:
-        return f"Reliability of {_names(unknown)} is not known: {unknown[0].alpha.reason}."
-    return ""
+    unknown: defaultdict[str, list[ProfileRow]] = defaultdict(list)
+    for row in profile.traits:
+        if math.isnan(row.alpha.value):
+            unknown[row.alpha.reason].append(row)
+    for reason, rows in unknown.items():
+        yield f"Reliability of {_names(rows)} is not known: {reason}."
 
 
 def _flips(profile: Profile) -> Iterable[str]:
@@ -169,7 +189,7 @@ def _repeats(profile: Profile) -> str:
     return "Repeats gave the same answers throughout, so they add nothing to reliability."
 
 
-def _names(rows: Sequence[ProfileRow]) -> str:
+def _names(rows: Sequence[ProfileRow | Trait | Facet]) -> str:
     names = [row.name for row in rows]
     if len(names) > 6:
         return f"{', '.join(names[:5])} and {len(names) - 5} more"

@@ -13,7 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from allport.administration.cautions import cautions_of
-from allport.administration.item_means import item_clusters, mean_of_items
+from allport.administration.item_means import (
+    item_clusters,
+    mean_of_items,
+    score_limits,
+    share_of_items,
+)
 from allport.administration.profiles import Profile, ProfileRow, Sides, Styles, Usability
 from allport.administration.responses import answers, option_places, option_probabilities
 from allport.administration.situation_profiles import has_sides, item_sides
@@ -57,7 +62,8 @@ def profile(
     all its conditions: another draw of items of the same trait would give another score. Items of
     one cluster, such as situations written from one statement, are one unit together, in every
     interval; see `error_of_mean`. Where all units score alike, nothing tells the error, and there
-    is no interval. Conditions are those asked and no sample; what they change is reported as flips
+    is no interval; but the share of items on the high side then has Wilson's, for as many draws as
+    there are units. Conditions are those asked and no sample; what they change is reported as flips
     and position effect.
 
     Alpha is computed over administrations, that is over every condition and persona in the frame,
@@ -125,7 +131,7 @@ def profile(
         norm_reason=norm_reason,
         cautions=(),
     )
-    return dataclasses.replace(unfinished, cautions=cautions_of(unfinished))
+    return dataclasses.replace(unfinished, cautions=cautions_of(unfinished, inventory))
 
 
 @dataclass(frozen=True)
@@ -266,7 +272,7 @@ def _row(
     columns = inventory.columns(code)
     sides = measured.sides
     means = _item_means(measured.keyed[:, columns]) if sides is None else sides.mass[columns]
-    score, error = measured.mean(means, columns, _limits(means, inventory, columns))
+    score, error = measured.mean(means, columns, score_limits(inventory, columns[~np.isnan(means)]))
     asked = np.isin(np.array(inventory.numbers)[columns], own["item"].to_numpy())
     return ProfileRow(
         code=code,
@@ -288,7 +294,11 @@ def _row(
         if sides is None
         else Sides(
             mass=score,
-            argmax=measured.mean(sides.argmax[columns], columns, (0, 1))[0],
+            argmax=share_of_items(
+                sides.argmax[columns],
+                measured.clusters_of(columns),
+                confidence=measured.confidence,
+            ),
             logit=measured.mean(sides.logit[columns], columns, (-math.inf, math.inf))[0],
         ),
     )
@@ -299,17 +309,6 @@ def _item_means(values: Floats) -> Floats:
     known = ~np.isnan(values)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0))
-
-
-def _limits(means: Floats, inventory: Inventory, columns: NDArray[np.intp]) -> tuple[float, float]:
-    """Lowest and highest mean that the items answered can have."""
-    limits = [inventory.option_values(inventory.items[c]) for c in columns[~np.isnan(means)]]
-    if not limits:
-        return math.nan, math.nan
-    return (
-        float(np.mean([values.min() for values in limits])),
-        float(np.mean([values.max() for values in limits])),
-    )
 
 
 def _raw(score: Estimate, means: Floats, asked: int) -> Estimate:

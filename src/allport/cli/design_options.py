@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
@@ -64,7 +65,7 @@ class DesignOptions:
     seed: int = 0
     """Seed of the fraction and of sampled answers."""
     limit: int | None = None
-    """Ask only so many items, spread evenly over the inventory."""
+    """Ask only so many items, spread evenly over traits and their facets, keys mixed."""
 
     def build(self, inventory: Inventory) -> PlannedDesign:
         """The design and its personas for an inventory.
@@ -108,12 +109,14 @@ class DesignOptions:
 
 
 def _first_items(inventory: Inventory, limit: int | None) -> tuple[int, ...]:
-    """Numbers of `limit` items at equal distances; none (which means all) without a limit."""
+    """Numbers of `limit` items, spread and in order; none (which means all) without a limit."""
     if limit is None:
         return ()
     if limit < 1:
         raise UsageError(f"--limit is {limit}; ask at least one item.")
-    count = len(inventory.items)
-    if limit >= count:
+    if limit >= len(inventory.items):
         return ()
-    return tuple(inventory.numbers[index * count // limit] for index in range(limit))
+    from allport.inventories import spread_items
+
+    chosen = {item.number for item in islice(spread_items(inventory.items), limit)}
+    return tuple(number for number in inventory.numbers if number in chosen)

@@ -299,6 +299,7 @@ def _print(report: PersonReport) -> None:
     heads = ("Corrected", "95% interval", "Published", "Trait r", "Unusable")
     table = plain_table("", *heads, right=heads)
     cells = {cell.name for cell in benchmark.cells}
+    styled = screen.is_terminal and not screen.is_dumb_terminal
 
     def distance(scores: PersonScores) -> float:
         return scores.find("error", "median").value
@@ -306,7 +307,7 @@ def _print(report: PersonReport) -> None:
     for scores in sorted(report.scores.values(), key=distance):
         error = scores.find("error", "median")
         table.add_row(
-            printable(scores.name, 40),
+            printable(scores.name, 40) + ("*" if scores.name in cells and not styled else ""),
             number(error.value),
             f"{number(error.low)} to {number(error.high)}" if error.low == error.low else "–",
             number(scores.find("published").value),
@@ -316,8 +317,8 @@ def _print(report: PersonReport) -> None:
         )
     screen.print(table)
     screen.print(
-        "Corrected and published distances are sums over five traits; 0 is the person. Bold is "
-        "asked, the rest needs no model.",
+        "Corrected and published distances are sums over five traits; 0 is the person. "
+        f"{'Bold' if styled else 'What has a *'} is asked, the rest needs no model.",
         style="dim",
     )
     for note in report.notes:

@@ -190,7 +190,7 @@ def _print(found: list[ItemEvaluation]) -> None:
             matrix.add_row(
                 code,
                 *(number(row[trait].value, 0, signed=True) for trait in traits),
-                *(_percent(each.reached[code][end]) for end in ("high", "low")),
+                *(_cell(each.reached[code][end], 0) for end in ("high", "low")),
             )
         screen.print(matrix)
         _print_reliability(each)

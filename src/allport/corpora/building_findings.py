@@ -45,7 +45,8 @@ def find_of_whole(
     def mean(values: NDArray[np.float64], of: Sequence[int]) -> Estimate:
         if np.isnan(values).all():
             return undefined("the judge gave nothing usable")
-        return mean_interval(values, clusters=clusters[list(of)], resamples=1000, seed=seed)
+        drawn = clusters[list(of)]
+        return mean_interval(values, clusters=drawn, resamples=1000, seed=seed, limits=(0, 1))
 
     for trait, own in traits.items():
         found[f"{_WORDS}, {trait.name}"] = options_only(

@@ -26,6 +26,8 @@ __all__ = ["CallStore", "call_key"]
 _RECORD = "build.json"
 _DATABASE = "calls.sqlite"
 _LOCK = "build.lock"
+_IN_WORDS = {"seeds": "seed items (traits, inventory or statements)"}
+"""What a message calls parts of the record whose names do not say it."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS calls (
     key TEXT PRIMARY KEY,
@@ -154,8 +156,9 @@ class CallStore:
             # Nothing was written yet, so there is nothing that another command could mix up.
             self._write(record)
         elif differing:
+            what = " and ".join(_IN_WORDS.get(name, name) for name in differing)
             raise RunError(
-                f"{self.folder} holds a build with other {' and '.join(differing)}; name another "
+                f"{self.folder} holds a build with other {what}; name another "
                 "folder, or give the same command as before."
             )
 

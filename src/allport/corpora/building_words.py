@@ -129,7 +129,8 @@ def options_only(
             gaps = scores[mine][side == 1][:, None] - scores[mine][side == 0][None, :]
             # Sums of the same words in another order differ in the last digits.
             shares[number] = np.where(np.abs(gaps) < 1e-9, 0.5, gaps > 0).mean()
-    return mean_interval(shares, clusters=groups, resamples=1000, seed=seed), shares
+    found = mean_interval(shares, clusters=groups, resamples=1000, seed=seed, limits=(0, 1))
+    return found, shares
 
 
 def _sums(counts: Any, rows: NDArray[np.bool_]) -> Floats:

@@ -200,10 +200,9 @@ class Survey:
             raise self._unwritable(self.progress_file, error) from None
 
     def _unwritable(self, path: Path, error: OSError) -> ResponsesError:
-        return ResponsesError(
-            f"{path} cannot be written ({error.strerror or error}); what was kept before is in "
-            f"{self.progress_file}."
-        )
+        kept = self.progress_file.exists()
+        then = f"what was kept before is in {self.progress_file}" if kept else "name another file"
+        return ResponsesError(f"{path} cannot be written ({error.strerror or error}); {then}.")
 
     def _open(self, keep: int) -> None:
         """Lock and open the progress file, cut to what is whole of it; a new one gets its head."""
@@ -218,6 +217,10 @@ class Survey:
             self._file.truncate(keep)
         except Timeout:
             self._lock = None
+            if not Path(f"{path}.lock").exists():
+                # Where no file can be made, as in /proc, waiting for the lock ends like this, too.
+                error = OSError("no file can be made there")
+                raise self._unwritable(path, error) from None
             raise UsageError(
                 f"{path} is being filled in elsewhere; end that survey, or name another file with "
                 "--out."

@@ -109,6 +109,11 @@ if TYPE_CHECKING:
         neutral_texts,
         word_log_probabilities,
     )
+    from allport.evaluation.spill_over import (
+        SpillOver,
+        measure_spill_over,
+        spill_over_between,
+    )
     from allport.evaluation.steering_cells import alignment_methods, steering_methods
     from allport.evaluation.weak_items import (
         BankReport,
@@ -241,6 +246,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "neutral_texts",
         "word_log_probabilities",
     ),
+    "spill_over": (
+        "SpillOver",
+        "measure_spill_over",
+        "spill_over_between",
+    ),
     "weak_items": (
         "BankReport",
         "ItemReport",
@@ -299,6 +309,7 @@ __all__ = [
     "ScoreReading",
     "ScoreReliability",
     "Sensitivity",
+    "SpillOver",
     "TraitAgreement",
     "Weakness",
     "WeaknessKind",
@@ -326,6 +337,7 @@ __all__ = [
     "is_held_out",
     "item_diversity",
     "measure_side_effects",
+    "measure_spill_over",
     "neutral_texts",
     "open_questions",
     "option_traces",
@@ -340,6 +352,7 @@ __all__ = [
     "score_open_ended",
     "score_person_answers",
     "shared_traits",
+    "spill_over_between",
     "steering_methods",
     "validity_personas",
     "within_person_r",

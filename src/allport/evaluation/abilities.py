@@ -22,9 +22,9 @@ from importlib.resources import files
 from types import MappingProxyType
 
 from allport.errors import ModelError
-from allport.evaluation.share_intervals import wilson_interval
 from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
+from allport.psychometrics.share_intervals import wilson_interval
 
 __all__ = ["Exercise", "ability_scores", "exercise_kinds", "exercises", "is_held_out"]
 

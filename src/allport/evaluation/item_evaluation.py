@@ -28,13 +28,14 @@ from allport.administration.responses import answers, option_places, option_prob
 from allport.administration.templates import standard_templates, wordings
 from allport.errors import ResponsesError, UsageError
 from allport.evaluation.score_reliability import ScoreReliability, reliability_by_trait
-from allport.evaluation.share_intervals import share_interval
 from allport.inventories.inventory import Inventory
 from allport.models.human_answers import HumanAnswers
 from allport.personas.trait_levels import BIG_FIVE, DARK_TRIAD, TraitLevels
 from allport.psychometrics.estimate import Estimate, undefined
-from allport.psychometrics.intervals import fisher_interval, mean_interval, percentile_interval
+from allport.psychometrics.intervals import fisher_interval, mean_interval
 from allport.psychometrics.sensitivity import PositionEffect, flips_by_factor, position_effect
+from allport.psychometrics.share_intervals import share_interval
+from allport.psychometrics.unit_means import error_of_mean, student_width
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,7 +58,6 @@ COLUMNS = (
 """The columns of the comparison. Less is better but in the first two."""
 _LOW_MASS = {"1/2": 0.5, "1/4": 0.25}
 _GENERATED = 200
-_DRAWS = 2000
 _WORD = re.compile(r"[a-z']+")
 
 
@@ -107,9 +107,9 @@ class ItemEvaluation:
     moved: Mapping[str, Mapping[str, Estimate]]
     """Score of each trait with a high persona less that with a low one, 0 to 100 over the standard
     templates and orders, by the trait asked for and the trait measured."""
-    reached: Mapping[str, Mapping[str, float]]
-    """By trait and end asked for, the share of answered items on the side asked for, 0 to 100; 50
-    is chance. NaN where none was answered."""
+    reached: Mapping[str, Mapping[str, Estimate]]
+    """By trait and end asked for, the share of answered items on the side asked for, 0 to 100 with
+    an interval over statements; 50 is chance. NaN where none was answered."""
     correlations: Mapping[str, Mapping[str, Estimate]]
     """Between scores of traits, over the personas asked, with Fisher's interval. For correlations
     without error, see `compare_inventories`."""
@@ -195,7 +195,7 @@ def evaluate_items(
             option_probabilities(frame, inventory), option_places(frame, inventory), **settings
         ),
         _moved(scores, inventory, settings),
-        _reached(scores, inventory),
+        _reached(scores, inventory, settings),
         _correlations(scores, inventory),
         reliability_by_trait(frame, inventory),
     )
@@ -232,7 +232,8 @@ def item_diversity(inventory: Inventory, *, form: str = "original", seed: int = 
             each[own] = 100 * (1 - (similar.sum(1) - np.diag(similar)) / (len(own) - 1))
     if np.isnan(each).all():
         return undefined("every trait has one item only")
-    return mean_interval(each, clusters=_clusters(inventory), seed=seed, resamples=1000)
+    clusters = _clusters(inventory)
+    return mean_interval(each, clusters=clusters, seed=seed, resamples=1000, limits=(0, 100))
 
 
 def _part(folder: Path | None, name: str) -> Path | None:
@@ -272,7 +273,7 @@ def _low_mass(mass: Floats, share: float, settings: Mapping[str, Any]) -> Estima
     if np.nanmin(low) == np.nanmax(low):
         # A bootstrap of what never varies would claim certainty.
         return Estimate(float(np.nanmean(low)), reason="no item differs from the others")
-    return mean_interval(low, **settings)
+    return mean_interval(low, **settings, limits=(0, 100))
 
 
 def _mean(values: Floats) -> Floats:
@@ -338,31 +339,36 @@ def _score_difference(
 ) -> Estimate:
     """Mean over traits of what a trait's own items move by.
 
-    The interval is of percentiles: statements are drawn anew within each trait, and the traits are
-    the inventory's own.
+    The traits are the inventory's own, and their statements those that might have been others: the
+    errors of the traits' means add up, with Satterthwaite's degrees of freedom.
     """
-    rng = np.random.default_rng(settings["seed"])
     clusters = np.asarray(settings["clusters"])
-    means, draws, alone = [], [], []
+    means, errors, freedoms, alone = [], [], [], []
     for code in _asked_for(scores):
         difference = scores[f"{code}+1"] - scores[f"{code}-1"]
         own = inventory.columns(code)
         own = own[~np.isnan(difference[own])]
         if not own.size:
             continue
-        _, statement = np.unique(clusters[own], return_inverse=True)
-        totals, counts = np.bincount(statement, difference[own]), np.bincount(statement)
-        drawn = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), _DRAWS)
-        means.append(float(totals.sum() / counts.sum()))
-        draws.append((drawn @ totals) / (drawn @ counts))
-        if len(counts) < 2:
+        statements, statement = np.unique(clusters[own], return_inverse=True)
+        means.append(float(difference[own].mean()))
+        if statements.size < 2:
             alone.append(code)
+            continue
+        # Where all statements move alike there is no error to be told, and none is added.
+        errors.append(float(np.nan_to_num(error_of_mean(difference[own], statement))))
+        freedoms.append(statements.size - 1)
     if not means:
         return undefined("no item was answered as both a high and a low persona")
     value = float(np.mean(means))
     if alone:
         return Estimate(value, reason=f"{', '.join(alone)} has one statement; two are needed")
-    return Estimate(value, *percentile_interval(np.mean(draws, axis=0)))
+    variances = np.square(errors)
+    if not variances.any():
+        return Estimate(value, reason="no statement moves more than another of its trait")
+    freedom = variances.sum() ** 2 / (variances**2 / freedoms).sum()
+    width = float(student_width(freedom + 1)) * math.sqrt(variances.sum()) / len(means)
+    return Estimate(value, max(-100.0, value - width), min(100.0, value + width))
 
 
 def _moved(
@@ -375,19 +381,24 @@ def _moved(
         for trait in inventory.traits:
             own = inventory.columns(trait.code)
             drawn = {**settings, "clusters": [settings["clusters"][i] for i in own]}
-            moved[code][trait.code] = mean_interval(difference[own], **drawn)
+            moved[code][trait.code] = mean_interval(difference[own], **drawn, limits=(-100, 100))
     return moved
 
 
-def _reached(scores: Mapping[str, Floats], inventory: Inventory) -> dict[str, dict[str, float]]:
-    def share(found: Floats, sign: int) -> float:
-        known = found[~np.isnan(found)]
-        return 100 * float(np.mean(sign * (known - 50) > 0)) if known.size else math.nan
+def _reached(
+    scores: Mapping[str, Floats], inventory: Inventory, settings: Mapping[str, Any]
+) -> dict[str, dict[str, Estimate]]:
+    def share(found: Floats, sign: int, own: NDArray[np.intp]) -> Estimate:
+        if np.isnan(found[own]).all():
+            return undefined("no item was answered")
+        hit = np.where(np.isnan(found[own]), np.nan, sign * (found[own] - 50) > 0)
+        clusters = [settings["clusters"][i] for i in own]
+        return _percent(share_interval(hit, clusters, settings["seed"]))
 
     return {
         code: {
-            "high": share(scores[f"{code}+1"][inventory.columns(code)], 1),
-            "low": share(scores[f"{code}-1"][inventory.columns(code)], -1),
+            "high": share(scores[f"{code}+1"], 1, inventory.columns(code)),
+            "low": share(scores[f"{code}-1"], -1, inventory.columns(code)),
         }
         for code in _asked_for(scores)
     }

@@ -149,7 +149,7 @@ def person_distances(
             first = distance
         else:
             nearer = mean_interval(first - distance, clusters=facets, seed=seed)
-        found = mean_interval(distance, clusters=facets, seed=seed)
+        found = mean_interval(distance, clusters=facets, seed=seed, limits=(0, np.inf))
         unusable = 1 - float(given.usable.mean())
         rows.append(PersonDistance(name, kind, found, nearer, unusable))
     for rule in baselines(people, seed=seed):
@@ -158,7 +158,7 @@ def person_distances(
             by_median = rule.name == "item median of the others"
             own = rule.answers.take([0])
             distance = corrected_errors(own, alone, "median" if by_median else "expected")[0]
-            found = mean_interval(distance, clusters=facets, seed=seed)
+            found = mean_interval(distance, clusters=facets, seed=seed, limits=(0, np.inf))
             none = Estimate(float("nan"), reason="a rule asks no model")
             unusable = 1 - float(own.usable.mean())
             rows.append(PersonDistance(rule.name, "rule", found, none, unusable))

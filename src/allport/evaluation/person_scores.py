@@ -6,6 +6,7 @@ tables can be compared with; `corrected` is for conclusions. See docs/person.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -42,6 +43,16 @@ LOG_SCORE_MIXTURE: Final = 0.01
 """Share of the even distribution that is mixed into every forecast before its logarithm is taken,
 so that a certain answer that is wrong costs much and not infinitely much."""
 
+_LIMITS: Final[Mapping[str, tuple[float, float]]] = {
+    "published": (0, math.inf),
+    "error": (0, math.inf),
+    "log score": (-math.inf, 0),
+    "profile r": (-1, 1),
+    "distinctive r": (-1, 1),
+    "unusable": (0, 1),
+    "label mass": (0, 1),
+}
+"""Lowest and highest value of the figures that are means over people."""
 _FEWEST_IN_GROUP: Final = 5
 _SMALL_GROUP: Final = f"no interval from fewer than {_FEWEST_IN_GROUP} people"
 _NO_DISTRIBUTION: Final = "these answers have no distribution"
@@ -250,7 +261,8 @@ class _Scorer:
             kappa = self._boot.sums(self._moments(reading), _quadratic_kappa)
             yield self._kept("kappa", reading, kappa, "neither side varies")
         errors = _by_scale(self._errors["median"], people.facets)
-        for code, estimate in zip(people.facets, self._boot.means(errors).estimates(), strict=True):
+        by_facet = self._boot.means(errors).estimates(limits=_LIMITS["error"])
+        for code, estimate in zip(people.facets, by_facet, strict=True):
             yield Figure("error", "median", code, EVERYONE, estimate)
 
     def _by_scale(
@@ -264,7 +276,8 @@ class _Scorer:
         """Figures of scales, shape (people, scales), and their sum over all."""
         means = self._boot.means(table)
         yield self._kept(metric, reading, means.total(), reason)
-        for code, estimate in zip(codes, means.estimates(reason), strict=True):
+        by_scale = means.estimates(reason, limits=_LIMITS[metric])
+        for code, estimate in zip(codes, by_scale, strict=True):
             yield Figure(metric, reading, code, EVERYONE, estimate)
 
     def _moments(self, reading: ScoreReading) -> Floats:
@@ -302,8 +315,9 @@ class _Scorer:
         scores = np.where(np.isnan(people.targets), np.nan, np.log(share))
         self._log_scores = known_mean(scores)
         yield self._over_people("log score", self._log_scores)
-        by_trait = self._boot.means(_by_scale(scores, people.traits))
-        for code, estimate in zip(people.traits, by_trait.estimates(), strict=True):
+        means = self._boot.means(_by_scale(scores, people.traits))
+        by_trait = means.estimates(limits=_LIMITS["log score"])
+        for code, estimate in zip(people.traits, by_trait, strict=True):
             yield Figure("log score", "", code, EVERYONE, estimate)
 
     def _correlation_figures(self) -> Iterator[Figure]:
@@ -338,7 +352,7 @@ class _Scorer:
                     ("profile r", "", self.profile[:, None]),
                 ):
                     own = self._boot.means(np.where(inside, table, np.nan)).total()
-                    found = own.estimate("nobody has a value")
+                    found = own.estimate("nobody has a value", limits=_LIMITS[metric])
                     if inside.sum() < _FEWEST_IN_GROUP:
                         found = Estimate(found.value, reason=_SMALL_GROUP)
                     yield Figure(metric, reading, ALL, group, found)
@@ -349,7 +363,8 @@ class _Scorer:
 
     def _kept(self, metric: str, reading: str, resampled: Resampled, reason: str) -> Figure:
         self.resampled[metric, reading] = resampled
-        return Figure(metric, reading, ALL, EVERYONE, resampled.estimate(reason))
+        limits = _LIMITS.get(metric, (-math.inf, math.inf))
+        return Figure(metric, reading, ALL, EVERYONE, resampled.estimate(reason, limits=limits))
 
 
 def _farthest(people: BenchmarkPeople) -> Floats:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Any, Final, Self
 
 import numpy as np
@@ -16,6 +17,7 @@ from allport.corpora.splits import ItemSplit, short_form_split
 from allport.errors import ResponsesError, UsageError
 from allport.files import sha256_of
 from allport.inventories.inventory import Inventory, Item
+from allport.inventories.spreading import spread_items
 from allport.personas.person import Person
 
 __all__ = ["BenchmarkPeople", "benchmark_people", "known_mean"]
@@ -151,15 +153,15 @@ class BenchmarkPeople:
 
         Args:
             name: Id of the person.
-            shots: Take only so many items, the first of each facet before the second of any.
+            shots: Take only so many items, spread as `spread_items` does.
         """
         numbers = self._spread[:shots]
         return self.corpus.person(name, [n for n in self.split.fit if n in set(numbers)])
 
     @cached_property
     def _spread(self) -> list[int]:
-        """Numbers of the items to fit on, the first of each facet before the second of any."""
-        return [item.number for item in _dealt(map(self.inventory.item, self.split.fit), _facet)]
+        """Numbers of the items to fit on, as `spread_items` has them."""
+        return [item.number for item in spread_items(map(self.inventory.item, self.split.fit))]
 
     def take(self, people: Sequence[int]) -> Self:
         """The same benchmark with some of its people, by position."""
@@ -168,8 +170,7 @@ class BenchmarkPeople:
     def with_test_items(self, count: int, *, seed: int = 0) -> Self:
         """The same benchmark with `count` of its test items, spread over traits and their facets.
 
-        As long as there are enough, numbers of items differ by one at most between traits, and
-        between the facets of a trait.
+        How they are spread, and their keys mixed, `spread_items` says.
 
         Args:
             count: How many; all of them change nothing.
@@ -185,9 +186,8 @@ class BenchmarkPeople:
                 f"are {len(held_out)}."
             )
         shuffled = np.random.default_rng(seed).permutation(held_out).tolist()
-        by_facet = _dealt(map(self.inventory.item, shuffled), _facet)
-        by_trait = _dealt(by_facet, lambda item: item.trait)
-        chosen = tuple(item.number for item in by_trait[:count])
+        spread = spread_items(map(self.inventory.item, shuffled))
+        chosen = tuple(item.number for item in islice(spread, count))
         return replace(self, split=replace(self.split, held_out=chosen))
 
     def describe(self) -> dict[str, Any]:
@@ -246,20 +246,6 @@ def known_mean(table: Floats, axis: int = -1) -> Floats:
     """Mean along an axis of what is not NaN; NaN where nothing is."""
     known = (~np.isnan(table)).sum(axis=axis)
     return np.asarray(np.nansum(table, axis=axis) / np.where(known > 0, known, np.nan))
-
-
-def _dealt(items: Iterable[Item], scale: Callable[[Item], str]) -> list[Item]:
-    """The first item of each scale before the second of any, else in the order given."""
-    seen: Counter[str] = Counter()
-    ranked = []
-    for item in items:
-        ranked.append((seen[scale(item)], item))
-        seen[scale(item)] += 1
-    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
-
-
-def _facet(item: Item) -> str:
-    return item.facet or item.trait
 
 
 def _age_band(age: float | None) -> str:

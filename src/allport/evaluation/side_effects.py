@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from allport.errors import ModelError, UsageError
 from allport.evaluation.abilities import exercises_done
 from allport.evaluation.person_cells import CellPlan
-from allport.evaluation.share_intervals import share_interval
 from allport.models.respondent import Condition, Message, Question, Respondent
 from allport.psychometrics.estimate import Estimate
 from allport.psychometrics.intervals import bootstrap
+from allport.psychometrics.share_intervals import share_interval
 
 __all__ = [
     "NeutralText",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from allport.inventories.reading import read_inventory
     from allport.inventories.situations import read_situations, write_situations
     from allport.inventories.situations_hub import TRAIT_HUB_ID, TRAIT_SPLITS
+    from allport.inventories.spreading import spread_items
     from allport.inventories.traits import BIG_FIVE, DARK_TRIAD, named_trait
     from allport.inventories.writing import write_inventory
 
@@ -53,6 +54,7 @@ __all__ = [
     "norm_scores",
     "read_inventory",
     "read_situations",
+    "spread_items",
     "user_folder",
     "write_inventory",
     "write_situations",
@@ -74,6 +76,7 @@ _HOMES = {
     "reading": ("read_inventory",),
     "situations": ("read_situations", "write_situations"),
     "situations_hub": ("TRAIT_HUB_ID", "TRAIT_SPLITS"),
+    "spreading": ("spread_items",),
     "traits": ("BIG_FIVE", "DARK_TRIAD", "named_trait"),
     "writing": ("write_inventory",),
 }

@@ -46,8 +46,10 @@ def read_situations(source: Path | str, *, name: str = "trait") -> Inventory:
 
     Returns:
         Items with options in content order high, high, low, low, and their statement as cluster.
-        Where a layout does not say the statement, five consecutive items of a trait are taken for
-        one, and the notes say so. They also count the statements that have not five items.
+        Items have the number that their row gives in `idx`, where every row gives another, 1 or
+        more, and else their place from 1. Where a layout does not say the statement, five
+        consecutive items of a trait are taken for one, and the notes say so. They also count the
+        statements that have not five items.
 
     Raises:
         InventoryError: The source cannot be had, or an item does not hold; the message names it.
@@ -165,7 +167,7 @@ def _inventory(rows: Sequence[_Row], where: str, name: str) -> Inventory:
     statements = _statements(rows, where)
     traits: dict[str, Trait] = {}
     items: list[dict[str, Any]] = []
-    for number, ((place, row), statement) in enumerate(zip(rows, statements, strict=True), start=1):
+    for number, (place, row), statement in zip(_numbers(rows), rows, statements, strict=True):
         trait = _trait(row, place)
         if traits.setdefault(trait.code, trait) != trait:
             raise InventoryError(
@@ -211,6 +213,14 @@ def _inventory(rows: Sequence[_Row], where: str, name: str) -> Inventory:
         "notes": notes,
     }
     return build_inventory(fields, where)
+
+
+def _numbers(rows: Sequence[_Row]) -> list[int]:
+    """The number of each item: `idx` where it can be one in every row, else its place from 1."""
+    given: list[Any] = [row.get("idx") for _, row in rows]
+    # Files of tables write whole numbers as 7.0, and True is an int.
+    found = [int(n) for n in given if type(n) in (int, float) and n >= 1 and n == n // 1]
+    return found if len(set(found)) == len(rows) else list(range(1, len(rows) + 1))
 
 
 def _stated(rows: Sequence[_Row]) -> bool:

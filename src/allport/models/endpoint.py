@@ -176,7 +176,9 @@ class Endpoint:
         It is the same before and after asking, so that a run resumes; what asking found out is in
         `observed`.
         """
-        return self._shown({"kind": "endpoint", **asdict(self._settings)})
+        return self._shown(
+            {"kind": "endpoint", **asdict(self._settings), "unreported_labels": "at most"}
+        )
 
     def observed(self) -> dict[str, Any]:
         """What asking has found out, JSON-ready, without the key; empty before the first answer.

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from allport.models.endpoint_replies import Reply, Said, label_masses
 from allport.models.endpoint_requests import Method
 from allport.models.parsing import ParsedAnswer, parse_choice
@@ -31,15 +33,21 @@ def nothing_usable(question: Question) -> Response:
 
 
 def by_logprobs(question: Question, reply: Reply) -> FromLogprobs:
-    """Read a distribution off the log-probabilities of a reply's first completion."""
+    """Read a distribution off the log-probabilities of a reply's first completion.
+
+    A label that the service did not report takes the most that its probability can be, since it is
+    unlikely and not impossible; but never more than the likeliest label that was reported, which is
+    the choice. Label mass is of what was reported alone.
+    """
     said = reply.said[0]
     found = label_masses(said.positions or (), question.labels)
     probabilities = None
     choice = None
     if found.total > 0:
-        shares = [float(mass) for mass in found.masses / found.total]
-        probabilities = tuple(shares)
-        choice = shares.index(max(shares))
+        choice = int(found.masses.argmax())
+        most = min(found.unlisted, float(found.masses[choice]))
+        masses = np.where(found.masses > 0, found.masses, most)
+        probabilities = tuple((masses / masses.sum()).tolist())
     response = Response(
         question.item,
         question.condition,

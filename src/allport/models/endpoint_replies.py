@@ -21,6 +21,8 @@ __all__ = [
     "read_reply",
 ]
 
+# Services round: by so much a probability, or a sum of them, may pass 1.
+_ROUNDING = 1e-6
 # How SentencePiece and byte-level vocabularies write spaces and line ends, where a service sends
 # vocabulary entries instead of text.
 _WRITTEN_BLANKS = str.maketrans({"▁": " ", "Ġ": " ", "Ċ": "\n"})
@@ -42,6 +44,9 @@ class Position(NamedTuple):
     """The token that was sampled."""
     candidates: Mapping[str, float]
     """Probabilities by token, the sampled one included; not the whole vocabulary."""
+    least: float
+    """Least probability among the likeliest tokens that the service listed, which no token that it
+    left out passes; 1 where it listed none."""
 
 
 class Said(NamedTuple):
@@ -78,6 +83,8 @@ class LabelMasses(NamedTuple):
     """Label mass, 0 to 1."""
     blank: float
     """Probability that the first token is white space alone."""
+    unlisted: float
+    """The most that the probability of a token that the service did not list can be, above 0."""
 
 
 def read_reply(raw: str) -> Reply:
@@ -139,16 +146,20 @@ def _positions(logprobs: object) -> tuple[Position, ...] | None:
         if not isinstance(entry, dict) or not isinstance(entry.get("token"), str):
             return None
         candidates: dict[str, float] = {}
+        least = 1.0
         tops = entry.get("top_logprobs")
         for candidate in [entry, *(tops if isinstance(tops, list) else ())]:
             token = candidate.get("token") if isinstance(candidate, dict) else None
             logprob = candidate.get("logprob") if isinstance(candidate, dict) else None
-            if isinstance(token, str) and isinstance(logprob, int | float) and logprob <= 1e-6:
+            if isinstance(token, str) and isinstance(logprob, int | float) and logprob <= _ROUNDING:
                 # Several vocabulary entries may share a text; the sampled one is listed twice.
                 again = candidate is not entry and token != entry["token"]
                 earlier = candidates.get(token, 0.0) if again else 0.0
-                candidates[token] = earlier + math.exp(min(logprob, 0.0))
-        positions.append(Position(entry["token"], candidates))
+                probability = math.exp(min(logprob, 0.0))
+                candidates[token] = earlier + probability
+                if candidate is not entry and probability > 0:
+                    least = min(least, probability)
+        positions.append(Position(entry["token"], candidates, least))
     return tuple(positions)
 
 
@@ -163,13 +174,16 @@ def label_masses(positions: Sequence[Position], labels: Sequence[str]) -> LabelM
     Where the answer begins with a token of white space alone, the labels at the next position count
     with the probability of getting there.
 
+    A token that the service did not list at a position is at most as likely as the least likely one
+    of its list, and as what the list leaves of 1, up to rounding.
+
     Args:
         positions: The answer's tokens from its beginning.
         labels: Labels that begin apart (see `labels_begin_apart`). A token says a label when it is
             the label, or a beginning of it of at least two characters.
     """
     masses = np.zeros(len(labels))
-    reach, first_blank = 1.0, 0.0
+    reach, first_blank, unlisted = 1.0, 0.0, 0.0
     for index, position in enumerate(positions):
         blank = 0.0
         for token, probability in position.candidates.items():
@@ -180,6 +194,8 @@ def label_masses(positions: Sequence[Position], labels: Sequence[str]) -> LabelM
             for i, label in enumerate(labels):
                 if bare == label or (len(bare) > 1 and label.startswith(bare)):
                     masses[i] += reach * probability
+        left = max(1.0 - sum(position.candidates.values()), _ROUNDING)
+        unlisted += reach * min(position.least, left)
         if index == 0:
             first_blank = blank
         if position.token.translate(_WRITTEN_BLANKS).strip():
@@ -188,4 +204,4 @@ def label_masses(positions: Sequence[Position], labels: Sequence[str]) -> LabelM
     total = float(masses.sum())
     if total > 1.0:  # rounding of the service
         masses, total = masses / total, 1.0
-    return LabelMasses(masses, total, min(first_blank, 1.0))
+    return LabelMasses(masses, total, min(first_blank, 1.0), unlisted)

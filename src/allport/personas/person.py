@@ -113,9 +113,11 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
     if not path.exists():
         raise ResponsesError(f"There is no person file {path}; `allport survey` writes one.")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _json(path)
         if isinstance(content, list):
             raise ValueError("it holds a list, as files of many people do (--people)")
+        if not isinstance(content, dict):
+            raise ValueError("it holds no person; `allport survey` writes one")
         if content.get("format") != _FORMAT:
             raise ValueError(f"format is {content.get('format')!r}, not {_FORMAT!r}")
         if content["stored"] != "literal":
@@ -124,8 +126,11 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         choices = {int(n): int(choice) for n, choice in content.get("choices", {}).items()}
         name, inventory_name = str(content["name"]), str(content["inventory"])
         sex, age = _sex(content), _age(content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ResponsesError(f"{path} cannot be read as a person file: {error}.") from None
+    except OSError as error:
+        raise ResponsesError(f"{path} cannot be read ({error.strerror or error}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else error
+        raise ResponsesError(f"{path} cannot be read as a person file: {reason}.") from None
     answered = inventory or load_inventory(inventory_name)
     # The hash is of texts too, which a key under copyright leaves out and scoring does without.
     told = answered.has_text and content.get("items_hash") is not None
@@ -144,6 +149,17 @@ def read_person(path: Path | str, inventory: Inventory | None = None) -> Person:
         age=age,
         choices=choices,
     )
+
+
+def _json(path: Path) -> Any:
+    """What a file says; `ValueError` says in plain words why it says nothing."""
+    content = path.read_bytes()
+    if not content.strip():
+        raise ValueError("it is empty; `allport survey` writes a person file")
+    try:
+        return json.loads(content.decode("utf-8"))
+    except ValueError:
+        raise ValueError("it is no JSON; `allport survey` writes a person file") from None
 
 
 def _sex(content: dict[str, Any]) -> str | None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from allport.administration.fitted_items import fitted_items_asked
 from allport.administration.label_priors import unknown_label_priors
 from allport.administration.profiles import Profile
 from allport.administration.profiling import profile
@@ -146,5 +147,12 @@ def _cautions(
             0,
             "No item has an answer in every order, so what labels get by themselves is not known "
             f"and was not divided out (template {templates}).",
+        )
+    if fitted := fitted_items_asked(run):
+        found.insert(
+            0,
+            f"{len(fitted)} of {run.responses['item'].n_unique()} items asked are items that the "
+            "alignment was fitted on: their answers tell what was trained, not what follows from "
+            "it; ask others.",
         )
     return tuple(dict.fromkeys(found))

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["answers_of", "people_subjects", "person_subject"]
 
-_Z = 1.959963984540054
-
 
 def answers_of(person: Person) -> HumanAnswers:
     """A person file as answers that can be scored."""
@@ -78,11 +76,15 @@ def people_subjects(
         by_person.setdefault(row["id"], []).append(row)
     groups = norm_groups(inventory)
     of_facet = {facet.code: facet.trait for facet in inventory.facets}
+    error_from = dict(scores.reliability.select("code", "error_from").iter_rows())
     values = [option.value for item in inventory.items for option in inventory.options(item)]
     limits = (min(values), max(values))
     subjects = []
     for person, rows in by_person.items():
-        made = [_row(row, of_facet, limits, many=len(by_person) > 1) for row in rows]
+        made = [
+            _row(row, of_facet, error_from[row["code"]], limits, many=len(by_person) > 1)
+            for row in rows
+        ]
         named = next((row["norm_group"] for row in rows if row["norm_group"]), None)
         subjects.append(
             Subject(
@@ -98,16 +100,27 @@ def people_subjects(
 
 
 def _row(
-    row: dict[str, Any], of_facet: dict[str, str], limits: tuple[float, float], *, many: bool
+    row: dict[str, Any],
+    of_facet: dict[str, str],
+    error_from: str,
+    limits: tuple[float, float],
+    *,
+    many: bool,
 ) -> ProfileRow:
-    items, error = int(row["items"]), _number(row["standard_error"])
-    score, raw = _number(row["score"]), _number(row["raw"])
-    why = "too few of its items were answered" if math.isnan(score) else ""
-    if error == 0:
-        # Alike answers to a few items do not make a score exact.
-        error, why = math.nan, "every answer is the same, which tells nothing of its error"
-    half = _Z * error / items
-    low, high = (min(max(bound, limits[0]), limits[1]) for bound in (score - half, score + half))
+    from allport.administration.scoring_people import error_widths
+
+    items, answered = int(row["items"]), int(row["answered"])
+    score, raw, error = (_number(row[name]) for name in ("score", "raw", "standard_error"))
+    why = ""
+    if math.isnan(score):
+        why = "too few of its items were answered"
+    elif math.isnan(error):
+        why = "its answers are all alike or too few to tell its error"
+    half = float(error_widths(error_from, answered)) * error
+    low, high = (
+        min(max(bound, limits[0]), limits[1])
+        for bound in (score - half / items, score + half / items)
+    )
     once = undefined("a person answered once, in one way")
     flips = Flips(once, math.nan, once, math.nan, once, np.full(items, math.nan), 0, 0)
     kind: Literal["trait", "facet"] = "trait" if row["kind"] == "trait" else "facet"
@@ -119,33 +132,28 @@ def _row(
         items=items,
         score=Estimate(score, low, high, why),
         standard_error=error / items,
-        raw=Estimate(raw, raw - _Z * error, raw + _Z * error, why),
-        norm=_norm(row, exact=not math.isnan(error)),
+        raw=Estimate(raw, raw - half, raw + half, why),
+        norm=_norm(row),
         alpha=undefined(
             "alpha is a figure of the whole sample" if many else "one person has no reliability"
         ),
         order_flips=flips,
         template_flips=flips,
-        usability=Usability(items, 0, 0, items - int(row["answered"]), math.nan, math.nan),
+        usability=Usability(items, 0, 0, items - answered, math.nan, math.nan),
     )
 
 
-def _norm(row: dict[str, Any], *, exact: bool) -> NormScore | None:
-    """Norm scores of a row, with their intervals where its error is known."""
+def _norm(row: dict[str, Any]) -> NormScore | None:
     if row["t"] is None:
         return None
-
-    def limit(name: str) -> float:
-        return _number(row[name]) if exact else math.nan
-
     return NormScore(
         raw=_number(row["raw"]),
         t=row["t"],
-        t_low=limit("t_low"),
-        t_high=limit("t_high"),
+        t_low=_number(row["t_low"]),
+        t_high=_number(row["t_high"]),
         percentile=row["percentile"],
-        percentile_low=limit("percentile_low"),
-        percentile_high=limit("percentile_high"),
+        percentile_low=_number(row["percentile_low"]),
+        percentile_high=_number(row["percentile_high"]),
         level=cast(Level, row["level"]),
     )
 
