@@ -167,6 +167,11 @@ if TYPE_CHECKING:
         extreme_responding,
         midpoint_responding,
     )
+    from allport.psychometrics.unit_means import (
+        error_of_mean,
+        student_interval,
+        student_width,
+    )
     from allport.psychometrics.validity import (
         CorrelationInterval,
         correlate,
@@ -238,6 +243,7 @@ __all__ = [
     "correlation_table",
     "cronbach_alpha",
     "disattenuated_correlation",
+    "error_of_mean",
     "estimate_label_prior",
     "expected_share",
     "exploratory_factor_analysis",
@@ -293,6 +299,8 @@ __all__ = [
     "squared_multiple_correlations",
     "standard_error_of_mean",
     "standard_error_of_measurement",
+    "student_interval",
+    "student_width",
     "target_rotation",
     "thresholds",
     "trait_estimates",
@@ -475,6 +483,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "check_keying",
         "extreme_responding",
         "midpoint_responding",
+    ),
+    "unit_means": (
+        "error_of_mean",
+        "student_interval",
+        "student_width",
     ),
     "validity": (
         "CorrelationInterval",

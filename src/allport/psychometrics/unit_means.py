@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["FEWEST_DRAWN", "error_of_mean", "student_interval", "student_width"]
+__all__ = ["error_of_mean", "student_interval", "student_width"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
