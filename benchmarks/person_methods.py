@@ -2,7 +2,7 @@
 
 Simulated people answer 300 items; every method is given a person's 120 answers of the short form
 and the model is then asked the other 180, options in both orders. Errors are corrected composites
-(docs/person.md), with 95 % bootstrap intervals over people; of so few people they are wide. Fit
+(docs/person.md), with 95 % intervals over people, Student's; of so few people they are wide. Fit
 seconds are processor time on one thread, which other programs do not lengthen; those of PAS leave
 out reading the model's activations, which is done once for all people. SFT makes 4 passes over the
 240 questions (120 steps of 8), DPO 2 over the 960 pairs (240 steps of 8), each with its defaults.
